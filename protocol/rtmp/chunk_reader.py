@@ -1,0 +1,492 @@
+"""Chunks in, whole messages out (RTMP 1.0, sections 5.3 and 5.4).
+
+Bytes wait in `_data` until their chunk's turn; a chunk's payload moves at once to the message that it belongs to, so
+that what stays undecoded is never more than a part of a header, and memory grows with bytes received, never with
+lengths announced. Set Chunk Size and Abort take effect here and are returned like every other message.
+
+Where the specification is silent, or programs disagree, this reader does as follows.
+
+- fmt 3 that starts a message adds the last delta; after fmt 0 that is the timestamp itself (section 5.3.1.2.4, and so
+  do librtmp, FFmpeg and SRS; nginx-rtmp adds nothing there).
+- fmt 1 on a new chunk stream is accepted with message stream id 0 and counts from timestamp 0, because librtmp sends
+  its pings and acknowledgements so. fmt 2 and 3 have no length to inherit and are refused.
+- fmt 0, 1 and 2 inside an unfinished message are accepted as a continuation where they repeat what the message began
+  with (FFmpeg, librtmp and nginx-rtmp read them so) and refused where they differ: the length of a message is frozen
+  until it is complete, because servers have been broken through lengths that grew.
+- An extended timestamp repeated in fmt 3 is told from payload by its value: see `ExtendedTimestamps`.
+"""
+
+import enum
+from typing import Final, Literal, TypeAlias
+
+from protocol._base import (
+    NEED_DATA,
+    Limits,
+    LocalProtocolError,
+    NeedDataType,
+    ProtocolError,
+    RemoteProtocolError,
+)
+from protocol.rtmp.chunk_format import (
+    ABORT,
+    CHUNK_BASIC_HEADER,
+    CHUNK_MESSAGE_HEADER,
+    DEFAULT_CHUNK_SIZE,
+    EXTENDED_TIMESTAMP_MARK,
+    MAX_CHUNK_SIZE,
+    SET_CHUNK_SIZE,
+    TIMESTAMP_MODULUS,
+    RawMessage,
+)
+
+__all__ = ["PAUSED", "ChunkReader", "ExtendedTimestamps", "Paused", "PausedType", "SharedBudget"]
+
+_MESSAGE_HEADER_SIZES: Final = (11, 7, 3, 0)
+"""By fmt (sections 5.3.1.2.1 to 5.3.1.2.4)."""
+
+_DEFAULT_LIMITS: Final = Limits()
+
+
+class Paused(enum.Enum):
+    """The type of `PAUSED`."""
+
+    PAUSED = "PAUSED"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+PAUSED: Final = Paused.PAUSED
+"""What `ChunkReader.next_event()` returns when `chunk_allowance` is used up and bytes are left."""
+
+PausedType: TypeAlias = Literal[Paused.PAUSED]
+
+
+class ExtendedTimestamps(enum.Enum):
+    """Whether the sender repeats the extended timestamp in fmt 3 chunks (RTMP 1.0, section 5.3.1.3).
+
+    The section demands it, and FFmpeg, librtmp, OBS and nginx-rtmp do it; some other encoders and servers do not.
+    """
+
+    DETECT = "detect"
+    """Read four bytes as the repeated field where they equal the value expected there (the field of the message's
+    first chunk, or the message's timestamp), as payload otherwise. A sender that repeats always matches; one that
+    does not is misread only where its payload happens to hold that very value, once in 2**32 chunks."""
+    REPEATED = "repeated"
+    """Always there, whatever it says; where fmt 3 starts a message, it is the new delta."""
+    NOT_REPEATED = "not repeated"
+    """Never there."""
+
+
+class SharedBudget:
+    """Bytes of unfinished messages that many readers may hold together; for one thread.
+
+    Attributes:
+        capacity_bytes: how many, over all readers.
+        reserved_bytes: how many are taken.
+    """
+
+    __slots__ = ("capacity_bytes", "reserved_bytes")
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self.capacity_bytes = capacity_bytes
+        self.reserved_bytes = 0
+
+    def reserve(self, count: int) -> bool:
+        """Take `count` bytes; False, and nothing taken, where they are not to be had."""
+        if self.reserved_bytes + count > self.capacity_bytes:
+            return False
+        self.reserved_bytes += count
+        return True
+
+    def release(self, count: int) -> None:
+        """Give `count` bytes back."""
+        self.reserved_bytes -= count
+
+
+class _ChunkStream:
+    """The last header of one chunk stream, and the message that is on its way there."""
+
+    __slots__ = (
+        "chunk_stream_id",
+        "delta",
+        "extended",
+        "length",
+        "message_stream_id",
+        "missing",
+        "payload",
+        "timestamp",
+        "type_id",
+    )
+
+    def __init__(self, chunk_stream_id: int) -> None:
+        self.chunk_stream_id = chunk_stream_id
+        self.timestamp = 0
+        self.delta = 0  # what a message adds that starts with fmt 3; also the value of the extended timestamp
+        self.extended = False
+        self.length = 0
+        self.type_id = 0
+        self.message_stream_id = 0
+        self.missing = 0  # bytes of the message still to come; 0 between messages
+        self.payload: bytearray | None = None  # what came of it; a message of one chunk never needs it
+
+
+class ChunkReader:
+    """One direction of a connection, from the first byte behind the handshake (RTMP 1.0, section 5.3).
+
+    Attributes:
+        limits: what the reader holds for its peer; may be replaced at any time. `message_bytes` and `chunk_streams`
+            bound what is announced, `buffered_bytes` what unfinished messages (and the chunk being read) come to.
+        chunk_allowance: how many more chunks `next_event()` may begin before it returns PAUSED, or None for any
+            number. It counts down; set it again when the connection's next turn begins. Tiny chunks are legal and
+            cost as much as large ones, so an owner of many connections gives each a number of chunks a turn, and
+            reads no more from the network while it is paused.
+        chunks_read: how many chunks were begun so far.
+        bytes_received: how many bytes `receive_data` was given so far, which is what Acknowledgement wants (section
+            5.4.3); the handshake's are not among them.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits = _DEFAULT_LIMITS,
+        extended_timestamp_on_fmt3: ExtendedTimestamps = ExtendedTimestamps.DETECT,
+        budget: SharedBudget | None = None,
+    ) -> None:
+        """Start at the beginning, with chunk size 128.
+
+        Args:
+            limits: see the class.
+            extended_timestamp_on_fmt3: see `ExtendedTimestamps`.
+            budget: shared with other readers, for what stays unfinished when `next_event()` returns NEED_DATA or
+                PAUSED. Then `close()` must be called at the end.
+        """
+        self.limits = limits
+        self.chunk_allowance: int | None = None
+        self.chunks_read = 0
+        self.bytes_received = 0
+        self._extended_timestamps = extended_timestamp_on_fmt3
+        self._budget = budget
+        self._reserved = 0
+        self._chunk_size = DEFAULT_CHUNK_SIZE
+        self._streams: dict[int, _ChunkStream] = {}
+        self._unfinished = 0
+        self._current: _ChunkStream | None = None  # whose chunk is being read; None where a header must come
+        self._wanted = 0  # bytes of that chunk still to come
+        self._data = b""
+        self._position = 0
+        self._pending = bytearray()  # received while `_data` was not used up; joins it in one piece, so nothing is
+        # moved twice however small the pieces are
+        self._error: ProtocolError | None = None
+
+    @property
+    def chunk_size(self) -> int:
+        """Bytes of payload that the peer's chunks hold at most: 128, then what its last Set Chunk Size said."""
+        return self._chunk_size
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes not yet decoded and bytes of unfinished messages, together."""
+        return len(self._data) - self._position + len(self._pending) + self._unfinished
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Add bytes from the network; what they mean, and whether they are legal, `next_event()` tells."""
+        if self._error is not None:
+            return
+        self.bytes_received += len(data)
+        if self._position == len(self._data) and not self._pending:
+            self._data = bytes(data)
+            self._position = 0
+        else:
+            self._pending += data
+
+    def next_event(self) -> RawMessage | NeedDataType | PausedType:
+        """The next whole message, NEED_DATA, or PAUSED where `chunk_allowance` is used up.
+
+        Set Chunk Size and Abort (message type ids 1 and 2) have taken effect when they are returned.
+
+        Raises:
+            RemoteProtocolError: the bytes break section 5.3 or 5.4, or pass a limit; again on every later call.
+            LocalProtocolError: the reader was closed.
+        """
+        if self._error is not None:
+            raise self._error
+        try:
+            return self._read_message()
+        except RemoteProtocolError as error:
+            self._error = error
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Forget everything held, and give the shared budget its bytes back; nothing is read afterwards."""
+        if self._error is None:
+            self._error = LocalProtocolError("this reader was closed", spec="RTMP 1.0, 5.3")
+        self._streams.clear()
+        self._current = None
+        self._data = b""
+        self._position = 0
+        self._pending = bytearray()
+        self._unfinished = 0
+        if self._budget is not None:
+            self._budget.release(self._reserved)
+            self._reserved = 0
+
+    def _read_message(self) -> RawMessage | NeedDataType | PausedType:
+        # The kit's hot loop: at chunk size 128 it turns eighty times for one video frame. So it is one function, its
+        # state lives in local variables, and it knows the common chunk itself: fmt 3 in a one-byte basic header that
+        # goes on with a message. Every other header is read by _read_header.
+        data = self._data
+        position = self._position
+        end = len(data)
+        current = self._current
+        wanted = self._wanted
+        chunks_left = -1 if self.chunk_allowance is None else self.chunk_allowance
+        chunks_before = chunks_left
+        chunk_size = self._chunk_size
+        buffered_bytes = self.limits.buffered_bytes
+        unfinished = self._unfinished
+        streams = self._streams
+        outcome: RawMessage | NeedDataType | PausedType
+
+        while True:
+            if current is None:
+                if position < end and chunks_left:
+                    first = data[position]
+                    # Ids 0 and 1 announce a longer basic header, and are never among the streams.
+                    current = streams.get(first & 0x3F)
+                    if first >= 0xC0 and current is not None and current.missing and not current.extended:
+                        position += 1
+                    else:
+                        found = self._read_header(data, position, end)
+                        if found is None:
+                            current = None
+                        else:
+                            current, position = found
+                if current is None:
+                    if self._pending and chunks_left:
+                        data = data[position:] + self._pending
+                        self._pending.clear()
+                        position = 0
+                        end = len(data)
+                        continue
+                    outcome = NEED_DATA if chunks_left or (position == end and not self._pending) else PAUSED
+                    break
+                chunks_left -= 1
+                wanted = current.missing
+                if wanted > chunk_size:
+                    wanted = chunk_size
+                if unfinished + wanted > buffered_bytes:
+                    raise RemoteProtocolError(
+                        f"unfinished messages come to more than {buffered_bytes} bytes",
+                        spec=f"{CHUNK_MESSAGE_HEADER}; Limits.buffered_bytes",
+                    )
+
+            available = end - position
+            if available < wanted:
+                if available:
+                    if current.payload is None:
+                        current.payload = bytearray()
+                    current.payload += data[position:]
+                    current.missing -= available
+                    wanted -= available
+                    unfinished += available
+                data = bytes(self._pending)
+                position = 0
+                end = len(data)
+                if end:
+                    self._pending.clear()
+                    continue
+                outcome = NEED_DATA
+                break
+
+            piece = data[position : position + wanted]
+            position += wanted
+            current.missing -= wanted
+            if current.missing:
+                if current.payload is None:
+                    current.payload = bytearray()
+                current.payload += piece
+                unfinished += wanted
+                current = None
+                continue
+
+            if current.payload is not None:
+                unfinished -= len(current.payload)
+                current.payload += piece
+                piece = bytes(current.payload)
+                current.payload = None
+            outcome = RawMessage(
+                current.timestamp, current.type_id, current.message_stream_id, piece, current.chunk_stream_id
+            )
+            current = None
+            break
+
+        if outcome is NEED_DATA and position:
+            data = data[position:]
+            position = 0
+        self._data = data
+        self._position = position
+        self._current = current
+        self._wanted = wanted
+        self._unfinished = unfinished
+        self.chunks_read += chunks_before - chunks_left
+        if self.chunk_allowance is not None:
+            self.chunk_allowance = chunks_left
+        if outcome is PAUSED and self.bytes_held > buffered_bytes:
+            raise RemoteProtocolError(
+                f"more than {buffered_bytes} bytes wait to be decoded", spec="RTMP 1.0, 5.3; Limits.buffered_bytes"
+            )
+        if outcome is NEED_DATA or outcome is PAUSED:
+            self._settle()
+        elif outcome.type_id == SET_CHUNK_SIZE:
+            self._set_chunk_size(outcome.payload)
+        elif outcome.type_id == ABORT:
+            self._abort(outcome.payload)
+        return outcome
+
+    def _settle(self) -> None:
+        """Have the shared budget reserve what stays unfinished now; between two waits it is nobody's concern."""
+        if self._budget is None or self._unfinished == self._reserved:
+            return
+        if self._unfinished < self._reserved:
+            self._budget.release(self._reserved - self._unfinished)
+        elif not self._budget.reserve(self._unfinished - self._reserved):
+            raise RemoteProtocolError(
+                f"unfinished messages of all connections come to more than {self._budget.capacity_bytes} bytes",
+                spec="RTMP 1.0, 5.3; SharedBudget",
+            )
+        self._reserved = self._unfinished
+
+    def _read_header(self, data: bytes, position: int, end: int) -> tuple[_ChunkStream, int] | None:
+        """Read any chunk header; the chunk stream with it applied, and where the payload begins.
+
+        None, and nothing changed, where the header is not whole yet.
+        """
+        fmt = data[position] >> 6
+        chunk_stream_id = data[position] & 0x3F
+        position += 1
+        if chunk_stream_id < 2:
+            size = chunk_stream_id + 1
+            if end - position < size:
+                return None
+            chunk_stream_id = 64 + int.from_bytes(data[position : position + size], "little")
+            position += size
+
+        stream = self._streams.get(chunk_stream_id)
+        if stream is None:
+            if fmt > 1:
+                raise RemoteProtocolError(
+                    f"chunk stream {chunk_stream_id} starts with fmt {fmt}, which repeats a header that never came",
+                    spec=CHUNK_MESSAGE_HEADER,
+                )
+            if len(self._streams) >= self.limits.chunk_streams:
+                raise RemoteProtocolError(
+                    f"more than {self.limits.chunk_streams} chunk streams on one connection",
+                    spec=f"{CHUNK_BASIC_HEADER}; Limits.chunk_streams",
+                )
+            stream = _ChunkStream(chunk_stream_id)
+        if fmt == 3:
+            return self._apply_fmt3(stream, data, position, end)
+
+        fields = position
+        position += _MESSAGE_HEADER_SIZES[fmt]
+        if position > end:
+            return None
+        timestamp_field = int.from_bytes(data[fields : fields + 3], "big")
+        extended = timestamp_field == EXTENDED_TIMESTAMP_MARK
+        if extended:
+            if end - position < 4:
+                return None
+            timestamp_field = int.from_bytes(data[position : position + 4], "big")
+            position += 4
+        length = stream.length
+        type_id = stream.type_id
+        message_stream_id = stream.message_stream_id
+        if fmt < 2:
+            length = int.from_bytes(data[fields + 3 : fields + 6], "big")
+            type_id = data[fields + 6]
+            if fmt == 0:
+                message_stream_id = int.from_bytes(data[fields + 7 : fields + 11], "little")
+
+        stream.extended = extended
+        if stream.missing:
+            same_time = (stream.timestamp,) if fmt == 0 else (stream.delta, 0)
+            if (
+                length != stream.length
+                or type_id != stream.type_id
+                or message_stream_id != stream.message_stream_id
+                or timestamp_field not in same_time
+            ):
+                raise RemoteProtocolError(
+                    f"a fmt {fmt} header changes the message on chunk stream {chunk_stream_id}, of which "
+                    f"{stream.missing} of {stream.length} bytes are still to come",
+                    spec=CHUNK_MESSAGE_HEADER,
+                )
+            return stream, position
+
+        self._begin_message(stream, length)
+        stream.type_id = type_id
+        stream.message_stream_id = message_stream_id
+        stream.delta = timestamp_field
+        stream.timestamp = timestamp_field if fmt == 0 else (stream.timestamp + timestamp_field) % TIMESTAMP_MODULUS
+        self._streams[chunk_stream_id] = stream
+        return stream, position
+
+    def _apply_fmt3(
+        self, stream: _ChunkStream, data: bytes, position: int, end: int
+    ) -> tuple[_ChunkStream, int] | None:
+        """Apply the header that has no fields: it goes on with a message, or starts one like the last."""
+        if stream.extended and self._extended_timestamps is not ExtendedTimestamps.NOT_REPEATED:
+            field = data[position : position + 4]
+            if self._extended_timestamps is ExtendedTimestamps.REPEATED:
+                if len(field) < 4:
+                    return None
+                position += 4
+                if not stream.missing:
+                    stream.delta = int.from_bytes(field, "big")
+            else:
+                expected = [stream.delta.to_bytes(4, "big")]
+                if stream.missing:
+                    expected.append(stream.timestamp.to_bytes(4, "big"))
+                if field in expected:
+                    position += 4
+                elif any(value.startswith(field) for value in expected):
+                    # A difference decides at once; a beginning that agrees may still become either.
+                    return None
+        if not stream.missing:
+            self._begin_message(stream, stream.length)
+            stream.timestamp = (stream.timestamp + stream.delta) % TIMESTAMP_MODULUS
+        return stream, position
+
+    def _begin_message(self, stream: _ChunkStream, length: int) -> None:
+        if length > self.limits.message_bytes:
+            raise RemoteProtocolError(
+                f"a message of {length} bytes is announced, more than {self.limits.message_bytes}",
+                spec=f"{CHUNK_MESSAGE_HEADER}; Limits.message_bytes",
+            )
+        stream.length = stream.missing = length
+
+    def _set_chunk_size(self, payload: bytes) -> None:
+        if len(payload) < 4:
+            raise RemoteProtocolError(
+                f"Set Chunk Size has {len(payload)} bytes; it needs 4",
+                spec="RTMP 1.0, 5.4.1",
+            )
+        chunk_size = int.from_bytes(payload[:4], "big")
+        if not 1 <= chunk_size <= MAX_CHUNK_SIZE:
+            raise RemoteProtocolError(
+                f"chunk size {chunk_size:#x} lies outside 1 to {MAX_CHUNK_SIZE:#x}",
+                spec="RTMP 1.0, 5.4.1",
+            )
+        self._chunk_size = chunk_size
+
+    def _abort(self, payload: bytes) -> None:
+        if len(payload) < 4:
+            raise RemoteProtocolError(f"Abort has {len(payload)} bytes; it needs 4", spec="RTMP 1.0, 5.4.2")
+        stream = self._streams.get(int.from_bytes(payload[:4], "big"))
+        if stream is not None and stream.missing:
+            # The header stays known: the chunk stream's next message may refer to it (the section does not say).
+            self._unfinished -= len(stream.payload or b"")
+            stream.payload = None
+            stream.missing = 0
