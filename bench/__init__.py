@@ -1,0 +1,1 @@
+"""The comparisons of docs/performance.md: `python -m bench splice`, `hub`, `kit`. README.md says what is fair."""

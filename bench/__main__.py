@@ -1,0 +1,26 @@
+"""The command line of the benches."""
+
+import argparse
+import sys
+
+from bench import table_splice
+from bench.processes import BenchError
+
+
+def main() -> int:
+    """Run one table's bench. Status 0: measured (targets may be missed); 1: it could not be; 2: a usage error."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Each table is a command.")
+    subparsers = parser.add_subparsers(required=True, metavar="TABLE")
+    table_splice.add_parser(subparsers)
+    options = parser.parse_args()
+    try:
+        options.run(options)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+sys.exit(main())
