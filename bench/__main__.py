@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench import table_splice
+from bench import table_hub, table_splice
 from bench.processes import BenchError
 
 
@@ -12,6 +12,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Each table is a command.")
     subparsers = parser.add_subparsers(required=True, metavar="TABLE")
     table_splice.add_parser(subparsers)
+    table_hub.add_parser(subparsers)
     options = parser.parse_args()
     try:
         options.run(options)
