@@ -12,6 +12,7 @@ servers send H.264 only to those who use one. The keys are known since 2009 and 
 Only version 3 is spoken. Versions 6 and 8 are RTMPE, whose encryption protects nothing that TLS does not.
 """
 
+import abc
 import enum
 import hmac
 from collections.abc import Callable
@@ -26,6 +27,7 @@ PACKET_SIZE: Final = 1536
 _VERSION: Final = 3
 _RTMPE_VERSIONS: Final = (6, 8, 9)
 _FIRST_PRINTABLE: Final = 32
+_TLS_HANDSHAKE: Final = 0x16
 
 _TIME_SIZE: Final = 4
 _HEAD_SIZE: Final = 8
@@ -74,7 +76,7 @@ class HandshakeDone(NamedTuple):
     trailing_data: bytes
 
 
-class _Handshake:
+class _Handshake(abc.ABC):
     """What both sides share: bytes in and out, the peer's two packets in their order, and the error that stays."""
 
     _PEER_PACKETS: tuple[str, str, str]
@@ -159,12 +161,13 @@ class _Handshake:
         )
         return self._done
 
+    @abc.abstractmethod
     def _answer(self) -> None:
         """Find the peer's scheme, and send what its first packet asks for."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _answer_matches(self, answer: bytes) -> bool:
-        raise NotImplementedError
+        """Whether the peer's second packet is what our first one asked for."""
 
     def _make_first_packet(self, scheme: HandshakeScheme, software: bytes, key: bytes) -> bytes:
         """C1 or S1 (section 5.2.3)."""
@@ -262,8 +265,10 @@ def _check_version(packet: str, version: int) -> None:
         return
     if version in _RTMPE_VERSIONS:
         problem = f"{packet} asks for version {version}, which is RTMPE: use rtmps, or plain rtmp"
+    elif version == _TLS_HANDSHAKE:
+        problem = f"{packet} is the first byte of TLS: rtmps has a port of its own"
     elif version >= _FIRST_PRINTABLE:
-        problem = f"{packet} is {version:#04x}, as in a text protocol or TLS: this is not RTMP"
+        problem = f"{packet} is {version:#04x}, as in a text protocol: this is not RTMP"
     else:
         problem = f"{packet} asks for version {version}; only {_VERSION} is spoken here"
     raise RemoteProtocolError(problem, spec="RTMP 1.0, 5.2.2")

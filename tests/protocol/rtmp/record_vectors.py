@@ -3,9 +3,9 @@
     python tests/protocol/rtmp/record_vectors.py [NAME ...]
 
 Needs nginx with libnginx-mod-rtmp, ffmpeg, rtmpdump and gst-launch-1.0 (rtmp2sink) as Debian 12 packages them, and
-imageio-ffmpeg for an ffmpeg that speaks Enhanced RTMP. Each conversation gives NAME.client.bin and NAME.server.bin, what
-either side sent from C0 and S0 on, cut off after CROP bytes; README.md beside them says who spoke. Everything runs on
-loopback, on ports that the kernel gave, and only processes started here are ended.
+imageio-ffmpeg for an ffmpeg that speaks Enhanced RTMP. Each conversation gives NAME.client.bin and NAME.server.bin,
+what either side sent from C0 and S0 on, cut off after CROP bytes; README.md beside them says who spoke. Everything
+runs on loopback, on ports that the kernel gave, and only processes started here are ended.
 """
 
 import re
@@ -259,9 +259,9 @@ def write_readme() -> None:
     lines = [
         "# Recorded RTMP conversations",
         "",
-        "Made by `python tests/protocol/rtmp/record_vectors.py`; `*.client.bin` is what the client sent, `*.server.bin`",
-        f"what the server answered, from the first handshake byte on, cut off after {CROP} bytes. Pictures and sounds are",
-        "FFmpeg's and GStreamer's test sources. The programs:",
+        "Made by `python tests/protocol/rtmp/record_vectors.py`; `*.client.bin` is what the client sent,",
+        f"`*.server.bin` what the server answered, from the first handshake byte on, cut off after {CROP} bytes. Pictures",
+        "and sounds are FFmpeg's and GStreamer's test sources. The programs:",
         "",
         f"- ffmpeg5, Debian 12: {version('ffmpeg -version')}",
         f"- ffmpeg9, from imageio-ffmpeg: {version(NEW + ' -version')}",
