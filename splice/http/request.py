@@ -196,7 +196,7 @@ def _target_too_long() -> RequestError:
 def _parse_request_line(line: bytes) -> _RequestLine:
     # request-line   = method SP request-target SP HTTP-version                   (RFC 9112, 3)
     parts = line.split(b" ")
-    if len(parts) != 3:
+    if len(parts) != 3 or not all(parts):
         raise MalformedError("the request line is a method, a target and HTTP/1.1, with one space between them")
     method, target, version_text = parts
     if len(target) > MAX_TARGET_BYTES:
