@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench import table_hub, table_splice
+from bench import table_hub, table_kit, table_splice
 from bench.processes import BenchError
 
 
@@ -13,6 +13,7 @@ def main() -> int:
     subparsers = parser.add_subparsers(required=True, metavar="TABLE")
     table_splice.add_parser(subparsers)
     table_hub.add_parser(subparsers)
+    table_kit.add_parser(subparsers)
     options = parser.parse_args()
     try:
         options.run(options)

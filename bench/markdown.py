@@ -17,7 +17,9 @@ def ratio(value: float | None, reference: float | None) -> float | None:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; every column but the first two is aligned to the right."""
+    """A Markdown table; every column but the first two is aligned to the right. Nothing where there are no rows."""
+    if not (rows := list(rows)):
+        return ""
     lines = [head, ["---" if i < 2 else "---:" for i in range(len(head))], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 

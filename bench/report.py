@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
+from bench.markdown import Target, targets_table
 from bench.measure import Percentiles, Run
 from bench.processes import BenchError
 
-__all__ = ["Figures", "add_options", "emit", "heading", "measure_in_turn"]
+__all__ = ["Figures", "add_options", "choose", "emit", "finish", "heading", "measure_in_turn"]
 
 QUICK_ROUNDS = 1
 QUICK_SECONDS = 2.0
@@ -35,6 +36,7 @@ class Figures:
 
     def __init__(self) -> None:
         self.runs: dict[str, dict[str, list[Run]]] = {}
+        self.failures: list[str] = []
 
     def add(self, row: str, peer: str, run: Run) -> None:
         """Keep one run."""
@@ -62,24 +64,33 @@ class Figures:
 def measure_in_turn(
     rows: Sequence[str], peers_of: Callable[[str], Sequence[str]], rounds: int, run: Callable[[str, str, Path], Run]
 ) -> Figures:
-    """Measure every row with every server, `rounds` times: servers alternate, and each round another one begins."""
+    """Measure every row with every server, `rounds` times: servers alternate, and each round another one begins.
+
+    A run that fails is noted in the figures and leaves the others standing.
+    """
     figures = Figures()
     for turn in range(rounds):
         for row in rows:
             peers = list(peers_of(row))
             first = turn % len(peers) if peers else 0
             for peer in peers[first:] + peers[:first]:
-                with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-                    measured = run(row, peer, Path(directory))
-                figures.add(row, peer, measured)
-                _progress(turn, rounds, row, peer, measured)
+                where = f"{turn + 1}/{rounds} {row}, {peer}"
+                try:
+                    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+                        measured = run(row, peer, Path(directory))
+                except BenchError as error:
+                    figures.failures.append(f"{where}: {error}")
+                    print(f"{where}: failed: {error}", file=sys.stderr, flush=True)
+                else:
+                    figures.add(row, peer, measured)
+                    _progress(where, measured)
     return figures
 
 
-def _progress(turn: int, rounds: int, row: str, peer: str, run: Run) -> None:
+def _progress(where: str, run: Run) -> None:
     trouble = {"missed": run.missed, "lost": run.lost, "refused": run.refused, "failed": run.failed}
     said = "".join(f", {count} {what}" for what, count in trouble.items() if count)
-    print(f"{turn + 1}/{rounds} {row}, {peer}: {run.cores:.3f} cores{said}", file=sys.stderr, flush=True)
+    print(f"{where}: {run.cores:.3f} cores{said}", file=sys.stderr, flush=True)
 
 
 def choose(known: Iterable[str], wanted: str, what: str) -> list[str]:
@@ -111,7 +122,25 @@ def heading(title: str, figures: Figures, versions: dict[str, str], command: str
             f"- CPU of other programs and interrupts while measured: median {statistics.median(others):.2f} cores, "
             f"most {max(others):.2f}"
         )
+    lines += [f"- failed run: {failure.splitlines()[0]}" for failure in figures.failures]
     return "\n".join(lines) + "\n"
+
+
+def finish(figures: Figures, heading: str, tables: Iterable[str], targets: Sequence[Target], file: Path | None) -> None:
+    """Emit the tables and the verdicts on the targets.
+
+    Raises:
+        BenchError: some runs failed; what the others measured has been emitted.
+    """
+    data = {
+        "about": heading,
+        "runs": figures.runs,
+        "failures": figures.failures,
+        "targets": [target.as_json() for target in targets],
+    }
+    emit("\n".join(filter(None, [heading, *tables, targets_table(targets)])), data, file)
+    if figures.failures:
+        raise BenchError(f"{len(figures.failures)} runs failed, the first one {figures.failures[0]}")
 
 
 def emit(markdown: str, data: dict[str, Any], file: Path | None) -> None:

@@ -72,14 +72,16 @@ http {{
     return command
 
 
-def _haproxy(directory: Path, port: int, origin_port: int) -> list[str]:
-    (directory / "haproxy.cfg").write_text(
-        f"""global
+def _haproxy(further_option: str) -> Callable[[Path, int, int], list[str]]:
+    def command(directory: Path, port: int, origin_port: int) -> list[str]:
+        (directory / "haproxy.cfg").write_text(
+            f"""global
     nbthread 1
     maxconn {CONNECTIONS}
 defaults
     mode http
     option splice-response
+    {further_option}
     timeout connect 5s
     timeout client 60s
     timeout server 60s
@@ -89,8 +91,10 @@ frontend door
 backend origin
     server a 127.0.0.1:{origin_port}
 """
-    )
-    return ["haproxy", "-db", "-f", "haproxy.cfg"]
+        )
+        return ["haproxy", "-db", "-f", "haproxy.cfg"]
+
+    return command
 
 
 def _other(words: str) -> Callable[[Path, int, int], list[str]]:
@@ -100,18 +104,22 @@ def _other(words: str) -> Callable[[Path, int, int], list[str]]:
     return command
 
 
-def proxies(door_options: list[str], others: dict[str, str]) -> list[Proxy]:
+def proxies(door_options: list[str], others: dict[str, str], *, chunked: bool) -> list[Proxy]:
     """All proxies of the table, the door first.
 
     Args:
         door_options: further words of the door's command line.
         others: name to command line, where {port} and {origin_port} stand for the numbers; a name that is in the table
             already replaces what is there.
+        chunked: whether the origin answers in chunked coding. HAProxy then waits up to 200 ms for more to send with a
+            frame (MSG_MORE), which nobody would leave so before live streams: it gets `option http-no-delay`.
     """
     nginx = machine.program_version(["nginx", "-v"])
     known = [
         Proxy("door", machine.describe()["splice-live"], _door(door_options), says_ready=True),
-        Proxy("haproxy", machine.program_version(["haproxy", "-v"]), _haproxy),
+        Proxy(
+            "haproxy", machine.program_version(["haproxy", "-v"]), _haproxy("option http-no-delay" if chunked else "")
+        ),
         Proxy("nginx", nginx, _nginx("")),
         Proxy("nginx-64k", nginx, _nginx("proxy_buffer_size 64k; proxy_buffers 8 64k;")),
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import report
 from bench.hub_peers import STALL_S, Hub, hubs, serving
-from bench.markdown import Target, number, ratio, table, targets_table
+from bench.markdown import Target, number, ratio, table
 from bench.measure import Load, Run, load_program, run_sink
 from bench.processes import BenchError, raise_descriptor_limit
 from bench.report import Figures
@@ -87,12 +87,10 @@ def main(options: argparse.Namespace) -> None:
         return [peer for peer in peers if peer != BARE_C or ROWS[row].fan_out]
 
     figures = report.measure_in_turn(rows, peers_of, rounds, run)
-    targets = judge(figures)
     versions = {name: known[name].version for name in peers if name in known}
     command = f"python -m bench hub --rounds {rounds} --seconds {seconds:g}"
     heading = report.heading("Hub route", figures, versions, command)
-    text = "\n".join([heading, cpu_table(figures), delivery_table(figures), targets_table(targets)])
-    report.emit(text, {"about": heading, "runs": figures.runs, "targets": [t.as_json() for t in targets]}, options.json)
+    report.finish(figures, heading, [cpu_table(figures), delivery_table(figures)], judge(figures), options.json)
 
 
 def measure(row: Row, hub: Hub, directory: Path, seconds: float) -> Run:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import report
-from bench.markdown import Target, number, ratio, table, targets_table
+from bench.markdown import Target, number, ratio, table
 from bench.measure import Load, Run, load_program, run_sink
 from bench.processes import BenchError, Server, raise_descriptor_limit
 from bench.report import Figures
@@ -67,7 +67,7 @@ def main(options: argparse.Namespace) -> None:
     others = dict(text.split("=", 1) for text in options.also if "=" in text)
     if len(others) != len(options.also):
         raise BenchError("--also wants NAME=COMMAND")
-    known = {proxy.name: proxy for proxy in proxies(shlex.split(options.door_options), others)}
+    known = {proxy.name: proxy for proxy in proxies(shlex.split(options.door_options), others, chunked=options.chunked)}
     rows = report.choose(ROWS, options.rows, "row")
     peers = report.choose([*known, DIRECT], options.peers, "server")
 
@@ -78,13 +78,12 @@ def main(options: argparse.Namespace) -> None:
         return [peer for peer in peers if peer != DIRECT or not ROWS[row].bulk]
 
     figures = report.measure_in_turn(rows, peers_of, rounds, run)
-    targets = judge(figures)
     words = f"python -m bench splice --rounds {rounds} --seconds {seconds:g}{' --chunked' if options.chunked else ''}"
     heading = report.heading(
         "Splice route", figures, {name: known[name].version for name in peers if name in known}, words
     )
-    text = "\n".join([heading, paced_table(figures), bulk_table(figures), join_table(figures), targets_table(targets)])
-    report.emit(text, {"about": heading, "runs": figures.runs, "targets": [t.as_json() for t in targets]}, options.json)
+    tables = [paced_table(figures), bulk_table(figures), join_table(figures)]
+    report.finish(figures, heading, tables, judge(figures), options.json)
 
 
 def measure(row: Row, proxy: Proxy | None, directory: Path, seconds: float, tick_us: int, chunked: bool) -> Run:
