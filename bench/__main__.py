@@ -1,6 +1,7 @@
 """The command line of the benches."""
 
 import argparse
+import signal
 import sys
 
 from bench import table_hub, table_kit, table_splice
@@ -15,6 +16,7 @@ def main() -> int:
     table_hub.add_parser(subparsers)
     table_kit.add_parser(subparsers)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every `with` is left in order
     try:
         options.run(options)
     except BenchError as error:

@@ -6,6 +6,7 @@ The load generator (load/) is compiled here on first use, into build/.
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class Percentiles:
 class Run:
     """What one run measured. CPU times are those of the measured window alone."""
 
-    seconds: float
+    seconds: float  # the window, as the sink kept it: of bytes and frames
+    cpu_window_s: float  # between the two readings of the CPU clocks
     server_cpu_s: float
     load_cpu_s: float  # the load generator's own, on both sides
     idle_share: float  # of the machine's CPUs
@@ -65,7 +67,7 @@ class Run:
     @property
     def cores(self) -> float:
         """The server's CPU time for each second of the window."""
-        return self.server_cpu_s / self.seconds
+        return self.server_cpu_s / self.cpu_window_s
 
     @property
     def cpu_s_per_gb(self) -> float:
@@ -135,17 +137,17 @@ def run_sink(directory: Path, load: Load, *, server: Server | None, idle_bytes: 
         after = _snapshot(server, everyone)
         result = _next_event(sink, output, "result")
 
-    # Both snapshots are taken when the sink's line arrives here, so both are about as late.
     whole = after.machine - before.machine
     server_cpu_s = after.server_cpu_s - before.server_cpu_s
     load_cpu_s = after.load_cpu_s - before.load_cpu_s
-    seconds = float(window["seconds"])
+    cpu_window_s = after.at_s - before.at_s
     return Run(
-        seconds=seconds,
+        seconds=float(window["seconds"]),
+        cpu_window_s=cpu_window_s,
         server_cpu_s=server_cpu_s,
         load_cpu_s=load_cpu_s,
         idle_share=whole.idle_share,
-        others_cores=max(0.0, (whole.busy_s - server_cpu_s - load_cpu_s) / seconds),
+        others_cores=max(0.0, (whole.busy_s - server_cpu_s - load_cpu_s) / cpu_window_s),
         body_bytes=result["bytes"],
         frames=result["frames"],
         missed=result["missed"],
@@ -167,6 +169,7 @@ def run_sink(directory: Path, load: Load, *, server: Server | None, idle_bytes: 
 
 @dataclass(frozen=True)
 class _Snapshot:
+    at_s: float
     server_cpu_s: float
     load_cpu_s: float
     machine: machine.CpuTimes
@@ -177,6 +180,7 @@ class _Snapshot:
 def _snapshot(server: Server | None, load: Sequence[Server]) -> _Snapshot:
     # The clocks come first: the rest of the snapshot takes time of its own.
     return _Snapshot(
+        at_s=time.monotonic(),
         server_cpu_s=server.cpu_s() if server else 0.0,
         load_cpu_s=sum(program.cpu_s() for program in load),
         machine=machine.cpu_times(),
