@@ -2,12 +2,13 @@
 
 Bytes behind the handshake go in at `ChunkReader`, and `RawMessage`s come out: a payload with the header that it
 travelled under, not yet interpreted. `ChunkWriter` goes the other way; `encode_standalone` serves many connections
-with one piece of work. This module is the layer's face; `chunk_format`, `chunk_reader` and `chunk_writer` are its
-rooms.
+with one piece of work. This module is the layer's face; `chunk_format`, `chunk_settings`, `chunk_reader` and
+`chunk_writer` are its rooms.
 """
 
 from protocol.rtmp.chunk_format import DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH, RawMessage
-from protocol.rtmp.chunk_reader import PAUSED, ChunkReader, ExtendedTimestamps, Paused, PausedType, SharedBudget
+from protocol.rtmp.chunk_reader import ChunkReader
+from protocol.rtmp.chunk_settings import PAUSED, ExtendedTimestamps, Paused, PausedType, SharedBudget
 from protocol.rtmp.chunk_writer import ChunkWriter, encode_standalone
 
 __all__ = [
