@@ -1,0 +1,87 @@
+# `make run` and `make test` do all their set-up themselves. Stamp files keep the second time short.
+
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do command -v $$name >/dev/null \
+	&& $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PEERS := tests/e2e/peers
+PLAYER := splice/page/data/mpegts.js
+LISTEN ?= 18090
+BENCH ?= splice
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench clip player constraints clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: $(VENV)/.run player ## the door on port 18090 with its demo (LISTEN=... for another port)
+	@exec $(BIN)/python -m splice --listen $(LISTEN) --demo
+
+test: $(VENV)/.dev $(PEERS)/node_modules/.ready lint ## every check and every test, with branch coverage
+	$(BIN)/pytest --cov --cov-report=term
+
+lint: $(VENV)/.dev ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## ruff's formatter over everything
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## the comparison with other servers (BENCH=splice)
+	@$(PEERS)/system ffmpeg nginx haproxy gcc
+	$(BIN)/python -m bench $(BENCH)
+
+clip: ## draw the demo's clip anew
+	splice/demo/make_clip
+
+constraints: $(VENV)/.dev ## write down the versions that are installed now
+	@{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable --exclude pip --exclude setuptools; } > $(VENV)/pins
+	@mv $(VENV)/pins constraints.txt
+
+clean: ## remove everything that make has made
+	rm -rf $(VENV) build dist bench/build $(PEERS)/node_modules $(PLAYER) .coverage .hypothesis .mypy_cache .ruff_cache \
+		.pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian's Python comes without venv, in a package of its own.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: please install Python 3.11 or later (on Debian: apt install python3)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		package=$$(basename $(PYTHON))-venv; \
+		if [ "$$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root="sudo -n"; else as_root=no; fi; \
+		if [ "$$as_root" = no ] || ! command -v apt-get >/dev/null; then \
+			echo "make: please install Python's venv module (on Debian: apt install $$package), then call make again" >&2; \
+			exit 1; \
+		fi; \
+		echo "make: apt installs $$package" >&2; \
+		DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; \
+		$$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends $$package >/dev/null; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.run
+
+# The page's player is fetched, not kept here. The door does without it, and its page says so.
+player: ## fetch mpegts.js for the door's own page, where npm is
+	@test -e $(PLAYER) || ! command -v npm >/dev/null || $(MAKE) --no-print-directory $(PLAYER) \
+		|| echo "make: npm did not bring mpegts.js; the door's page goes without its player" >&2
+	@test -e $(PLAYER) || command -v npm >/dev/null || echo "make: no npm here, so the door's page goes without its player" >&2
+
+$(PLAYER): $(PEERS)/package-lock.json
+	@mkdir -p build/player
+	@cp $(PEERS)/package.json $(PEERS)/package-lock.json $(PEERS)/.npmrc build/player/
+	cd build/player && npm ci --omit=dev --ignore-scripts --no-progress --loglevel=error
+	@cp build/player/node_modules/mpegts.js/dist/mpegts.js $@
+
+$(PEERS)/node_modules/.ready: $(PEERS)/package-lock.json $(PEERS)/system
+	@$(PEERS)/system
+	@if command -v npm >/dev/null; then \
+		cd $(PEERS) && npm ci --ignore-scripts --no-progress --loglevel=error && touch node_modules/.ready; fi
