@@ -300,12 +300,15 @@ def _hmac(key: bytes, message: bytes) -> bytes:
 
 
 def _is_answer(answer: bytes, own_first_packet: bytes, scheme: HandshakeScheme, key: bytes) -> bool:
-    """Whether C2 or S2 is what was asked for by our first packet."""
+    """Whether C2 or S2 is what was asked for by our first packet.
+
+    An echo is right in every scheme: FFmpeg, where it publishes, opens with a digest and then echoes.
+    """
+    same_time = answer[:_TIME_SIZE] == own_first_packet[:_TIME_SIZE]
+    if same_time and answer[_HEAD_SIZE:] == own_first_packet[_HEAD_SIZE:]:
+        return True
     if scheme is HandshakeScheme.PLAIN:
-        return (
-            answer[:_TIME_SIZE] == own_first_packet[:_TIME_SIZE]
-            and answer[_HEAD_SIZE:] == own_first_packet[_HEAD_SIZE:]
-        )
+        return False
     place = _digest_place(own_first_packet, scheme)
     digest = own_first_packet[place : place + _DIGEST_SIZE]
     return answer[-_DIGEST_SIZE:] == _hmac(_hmac(key, digest), answer[:-_DIGEST_SIZE])

@@ -141,6 +141,16 @@ def test_the_strict_refuse_a_c2_that_answers_nothing(scheme):
     assert caught.value.spec == "RTMP 1.0, 5.2.4"
 
 
+@pytest.mark.parametrize("scheme", HandshakeScheme)
+def test_an_echo_answers_every_scheme_because_ffmpeg_echoes_where_it_publishes(scheme):
+    server = ServerHandshake(random_bytes=noise(), strict=True)
+    client = ClientHandshake(random_bytes=noise(), scheme=scheme)
+    server.receive_data(client.data_to_send())
+    assert server.next_event() is NEED_DATA
+    server.receive_data(server.data_to_send()[1 : 1 + PACKET_SIZE])
+    assert finish(server).answer_matched
+
+
 def test_the_strict_refuse_an_s2_that_answers_nothing():
     client = ClientHandshake(random_bytes=noise(), strict=True)
     client.receive_data(b"\x03" + b"\x42" * (2 * PACKET_SIZE))
