@@ -1,7 +1,7 @@
 """Request heads on the wire: what each parses to, or the status and the words it is refused with.
 
 Written by hand from RFC 9112 and from published smuggling spellings (TE.CL, CL.TE, obfuscated Transfer-Encoding), but
-for the player's request, which ffmpeg 5.1 sends.
+for the player's request: captured from ffprobe 5.1.9 (Debian 12), its Host rewritten.
 """
 
 from splice.http import MAX_FIELD_LINES, MAX_HEAD_BYTES, MAX_TARGET_BYTES, RequestHead
@@ -11,7 +11,7 @@ LONGEST_TARGET = b"/" + b"a" * (MAX_TARGET_BYTES - 1)
 
 VALID: list[tuple[str, bytes, RequestHead]] = [
     (
-        "a player's request",
+        "a request of ffprobe",
         b"GET /live?src=a&port=1935&app=myapp&stream=test HTTP/1.1\r\nUser-Agent: Lavf/59.27.100\r\nAccept: */*\r\n"
         b"Range: bytes=0-\r\nConnection: close\r\nHost: door:18090\r\nIcy-MetaData: 1\r\n\r\n",
         RequestHead(
