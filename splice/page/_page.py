@@ -31,6 +31,9 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 
 _TEXTS: Final[Mapping[PageLanguage, Mapping[str, str]]] = {"en": ENGLISH, "zh": CHINESE}
 
+# Until the script has put location.origin in its place, and for good where no script runs.
+_BASE: Final = '<span class="base">http://HOST:PORT</span>'
+
 _PLAYER: Final = "/-/mpegts.js"
 
 _CONTENT_TYPES: Final = {
@@ -65,33 +68,30 @@ def _template() -> Template:
     return Template((_data("index.html") or b"").decode())
 
 
-def index_page(*, base_url: str, live_path: str, demo: bool, language: PageLanguage = "en") -> bytes:
+def index_page(*, live_path: str, demo: bool, language: PageLanguage = "en") -> bytes:
     """The page at `/`: how to watch, a field to try a stream, and the demo's links where the demo runs.
 
     Args:
-        base_url: how the browser reached the door, such as ``"http://127.0.0.1:18090"``, for the addresses shown. It
-            comes from the request's Host field, so it is escaped, and it is all that the page says about where it is.
         live_path: the path of the splice route; the first where there are several.
         demo: whether the built-in origin runs.
         language: see `language_of`.
 
-    Returns: HTML in UTF-8, to be sent with `CONTENT_SECURITY_POLICY` and ``Vary: Accept-Language``.
+    Returns: HTML in UTF-8, to be sent with `CONTENT_SECURITY_POLICY` and ``Vary: Accept-Language``. How the browser
+    reached the door stands nowhere in it, because only the browser knows: the page's script fills that in.
     """
     text = _TEXTS[language]
     words = {name: escape(word) for name, word in text.items()}
-    base = base_url.rstrip("/")
-    demo_url = f"{base}{live_path}?src=demo&app=demo&stream=clock"
-    example_url = demo_url if demo else f"{base}{live_path}?src=NAME&app=APP&stream=STREAM"
+    query = "src=demo&app=demo&stream=clock" if demo else "src=NAME&app=APP&stream=STREAM"
+    example = escape(f"{live_path}?{query}")
     has_player = asset(_PLAYER) is not None
     return (
         _template()
         .substitute(
             words,
-            base=escape(base),
-            websocket_base=escape(re.sub("^http", "ws", base)),
+            base=_BASE,
             live_path=escape(live_path),
-            example_url=escape(example_url),
-            demo_section=_demo_section(words, escape(demo_url)) if demo else "",
+            example=example,
+            demo_section=_demo_section(words, example) if demo else "",
             demo_name="demo" if demo else "",
             demo_stream="clock" if demo else "",
             player_hidden="" if has_player else "hidden",
@@ -105,7 +105,7 @@ def index_page(*, base_url: str, live_path: str, demo: bool, language: PageLangu
 def _demo_section(words: Mapping[str, str], url: str) -> str:
     return (
         f'<section class="card" aria-labelledby="demo"><h2 id="demo">{words["demo"]}</h2>'
-        f'<p>{words["demo_text"]}</p><p><a href="{url}"><code>{url}</code></a></p></section>'
+        f'<p>{words["demo_text"]}</p><p><a href="{url}"><code>{_BASE}{url}</code></a></p></section>'
     )
 
 

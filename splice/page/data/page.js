@@ -130,5 +130,7 @@ stopButton.addEventListener("click", () => {
   stop();
   say("");
 });
+for (const base of document.querySelectorAll(".base"))
+  base.textContent = (base.textContent.startsWith("ws") ? httpScheme().replace("http", "ws") : httpScheme()) + "://" + location.host;
 showAddresses();
 addCopyButtons();
