@@ -1,0 +1,171 @@
+"""The media door's HTTP side: from an accepted connection to the one who serves it (DESIGN section 3).
+
+    accept -> head -> method -> syntax -> access -> limits -> existence -> gateway, or an answer of the door's own
+
+The checks run in this order, so an outsider learns nothing of names. One accepted connection is one task, which owns
+everything that is opened for it.
+"""
+
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+import trio
+
+from splice.answers import ALLOWED_METHODS, CorsPolicy, no_such_path, own_file, preflight, refusal
+from splice.gateway import Gateway
+from splice.http import Fields, RequestError, RequestHead
+from splice.listeners import socket_address
+from splice.origins import OriginError
+from splice.proxies import TrustedProxies
+from splice.routing import HubRoute, Router, RoutingError, SpliceRoute
+from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
+from splice.viewer_socket import ViewerLeftError, ViewerSocket
+
+__all__ = ["Door", "DoorRules"]
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class DoorRules:
+    """What of the configuration a request is judged and served by; a reload puts another in place.
+
+    Args:
+        router: reads targets.
+        gateway: serves the splice route.
+        cors: whose pages may read.
+        proxies: whose X-Forwarded-For is believed.
+        head_s: seconds for a request's head to be whole.
+        live_path: the path that the page and the refusals show.
+        demo: whether the page shows the demo.
+    """
+
+    router: Router
+    gateway: Gateway
+    cors: CorsPolicy
+    proxies: TrustedProxies
+    head_s: float
+    live_path: str
+    demo: bool
+
+
+class _Refused(Exception):  # noqa: N818 -- not an error of ours: the answer that this request gets
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status: Final = status
+        self.detail: Final = detail
+
+
+class Door:
+    """Serves the connections of the media listeners."""
+
+    def __init__(self, *, rules: DoorRules, viewers: Viewers) -> None:
+        self.rules = rules
+        self._viewers: Final = viewers
+
+    async def serve(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
+        """Serve one connection, and close it. No error of it leaves this method; a cancellation does."""
+        rules = self.rules
+        with ViewerSocket(accepted, peer[0], socket_address(peer)) as connection:
+            try:
+                await self._serve(connection, rules)
+            except ViewerLeftError:
+                pass  # before its head was whole, or while it was told of an error: nobody is left to tell
+            except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone (DESIGN section 4)
+                _log.exception("connection.bug", peer=connection.peer)
+                connection.abort()
+
+    async def _serve(self, connection: ViewerSocket, rules: DoorRules) -> None:
+        head: RequestHead | None = None
+        cors_fields: Fields = rules.cors.fields(None)
+        try:
+            head = await self._read_head(connection, rules.head_s)
+            cors_fields = rules.cors.fields(head.get(b"origin"))
+            answer = await self._answer(connection, head, rules, cors_fields)
+        except _Refused as refused:
+            _log.info("request.refused", peer=connection.peer, status=refused.status, detail=refused.detail)
+            head_only = head is not None and head.method == b"HEAD"
+            answer = refusal(refused.status, refused.detail, cors_fields=cors_fields, head_only=head_only)
+        if answer:
+            await connection.finish(answer)
+
+    async def _read_head(self, connection: ViewerSocket, head_s: float) -> RequestHead:
+        try:
+            with trio.fail_after(head_s):
+                return await connection.read_head()
+        except RequestError as error:
+            raise _Refused(error.status, error.detail) from None
+        except trio.TooSlowError:
+            raise _Refused(408, f"the request's head was not whole within {head_s:g} s; send it at once") from None
+
+    async def _answer(
+        self, connection: ViewerSocket, head: RequestHead, rules: DoorRules, cors_fields: Fields
+    ) -> bytes:
+        """Serve the request; what is still to be sent, b"" where the stream was the answer."""
+        if head.method not in ALLOWED_METHODS:
+            raise _Refused(405, "streams are asked for with GET")
+        if head.method == b"OPTIONS":
+            return preflight(cors_fields)
+        try:
+            query = rules.router.query(head.path, head.query)
+            if query is None:
+                found = own_file(head, live_path=rules.live_path, demo=rules.demo, cors_fields=cors_fields)
+                if found is None:
+                    raise _Refused(*no_such_path(rules.live_path))
+                return found
+            client = rules.proxies.client(connection.address, head.get(b"x-forwarded-for"))
+            self._viewers.check_room(client)
+            route = rules.router.route(query, head.target)
+        except RoutingError as error:
+            raise _Refused(error.status, error.detail) from None
+        except LimitReachedError as error:
+            raise _Refused(503, str(error)) from None
+        if isinstance(route, HubRoute):
+            raise _Refused(404, "nobody publishes this stream here; where it lies with an origin, name it with src=")
+        viewer = Viewer(
+            id=self._viewers.next_id(),
+            peer=connection.peer,
+            address=client,
+            route="splice",
+            origin=route.origin.name,
+            app=route.app,
+            stream=route.stream,
+            protocol="http-flv",
+        )
+        await self._watch(connection, head, route, viewer, rules, cors_fields)
+        return b""
+
+    async def _watch(
+        self,
+        connection: ViewerSocket,
+        head: RequestHead,
+        route: SpliceRoute,
+        viewer: Viewer,
+        rules: DoorRules,
+        cors_fields: Fields,
+    ) -> None:
+        names = {"route": viewer.route, "origin": viewer.origin, "app": viewer.app, "stream": viewer.stream}
+        log = _log.bind(id=viewer.id, peer=viewer.peer, **names)
+        log.info("viewer.start")
+        reason, status = EndReason.ERROR, None
+        try:
+            with self._viewers.present(viewer), viewer.scope:
+                reason = await rules.gateway.serve(
+                    connection,
+                    head,
+                    route,
+                    viewer,
+                    cors_fields=cors_fields,
+                    forwarded_for=rules.proxies.forwarded_for(connection.address, head.get(b"x-forwarded-for")),
+                )
+        except OriginError as error:
+            reason, status = EndReason.REFUSED, error.status
+            raise _Refused(error.status, error.detail) from None
+        finally:
+            if viewer.ended_by is not None:
+                reason = viewer.ended_by
+                connection.abort()
+            extra = {} if status is None else {"status": status}
+            log.info("viewer.end", bytes=viewer.bytes, seconds=round(viewer.seconds, 3), reason=reason, **extra)

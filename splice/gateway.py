@@ -1,0 +1,161 @@
+"""Scheme one, the splice route: one viewer, one origin connection, nothing kept.
+
+    viewer --request head--> door --the same request line--> origin
+    viewer <--head, rewritten-- door <--response head-- origin
+    viewer <=================== pump <================= origin      until either side is done
+
+Everything that is opened here is closed here, in the viewer's own task, whichever way it ends.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from splice.config import OriginAddress
+from splice.http import (
+    CHUNKED,
+    BodyDecoder,
+    Fields,
+    FramingKind,
+    RequestHead,
+    ResponseError,
+    forwarded_request_head,
+    relayed_response_head,
+)
+from splice.origins import OriginConnection
+from splice.pump import Outcome, Pump
+from splice.routing import SpliceRoute
+from splice.stats import EndReason, Viewer
+from splice.viewer_socket import ViewerLeftError, ViewerSocket
+
+__all__ = ["Gateway"]
+
+_REASONS: Final = {
+    Outcome.SOURCE_ENDED: EndReason.ORIGIN_ENDED,
+    Outcome.SOURCE_LOST: EndReason.ORIGIN_LOST,
+    Outcome.SINK_LEFT: EndReason.VIEWER_LEFT,
+    Outcome.STALLED: EndReason.STALLED,
+}
+_PASSED_ON: Final = (b"Referer", b"Authorization")
+_READ_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Serves viewers from origins, each by a connection of its own.
+
+    Args:
+        pump: moves the bodies.
+        user_agent: what origins are told of the door.
+        connect_s: seconds for an origin's address to accept.
+        origin_head_s: seconds for its response head.
+        stall_s: seconds without a byte from the origin, or without one taken by the viewer.
+    """
+
+    pump: Pump
+    user_agent: bytes
+    connect_s: float
+    origin_head_s: float
+    stall_s: float
+
+    async def serve(
+        self,
+        connection: ViewerSocket,
+        head: RequestHead,
+        route: SpliceRoute,
+        viewer: Viewer,
+        *,
+        cors_fields: Fields,
+        forwarded_for: bytes,
+    ) -> EndReason:
+        """Serve one viewer until either side is done; the reason why it ended.
+
+        Raises:
+            OriginError: there is no answer of the origin's; nothing was sent to the viewer.
+
+        A cancellation closes the origin's connection before it is delivered.
+        """
+        fields = [(b"User-Agent", self.user_agent), (b"X-Forwarded-For", forwarded_for)]
+        fields += [(name, value) for name in _PASSED_ON if (value := head.get(name)) is not None]
+
+        def request(address: OriginAddress) -> bytes:
+            return forwarded_request_head(route.target, head.version, address.authority, fields)
+
+        with OriginConnection(connect_s=self.connect_s, head_s=self.origin_head_s) as origin:
+            try:
+                answer = await connection.unless_left(lambda: origin.ask(route.origin.addresses, request))
+                response = relayed_response_head(answer, cors_fields=cors_fields, viewer_version=head.version)
+                if head.method == b"HEAD" or answer.framing.kind is FramingKind.NO_BODY:
+                    origin.close()
+                    await connection.finish(response)
+                    return EndReason.ORIGIN_ENDED
+                if answer.framing.kind is FramingKind.CHUNKED and head.version < (1, 1):
+                    return await self._relay_unframed(connection, response, origin, viewer)
+                return await self._relay(connection, response, origin, answer.framing.length, viewer)
+            except ViewerLeftError:
+                return EndReason.VIEWER_LEFT
+
+    async def _relay(
+        self, connection: ViewerSocket, response: bytes, origin: OriginConnection, length: int | None, viewer: Viewer
+    ) -> EndReason:
+        """The body as it stands, framing and all, by the pump."""
+        first_bytes = origin.first_bytes if length is None else origin.first_bytes[:length]
+        origin.first_bytes = b""
+        with trio.move_on_after(self.stall_s) as patience:
+            await connection.unless_left(lambda: connection.send(response + first_bytes))
+        if patience.cancelled_caught:
+            return EndReason.STALLED
+        viewer.bytes += len(first_bytes)
+        outcome = await self.pump.relay(
+            origin.socket,
+            connection.socket,
+            length=None if length is None else length - len(first_bytes),
+            stall_s=self.stall_s,
+            meter=viewer,
+        )
+        origin.close()
+        if outcome is Outcome.SOURCE_ENDED:
+            await connection.finish()
+        elif outcome is Outcome.STALLED or outcome is Outcome.SOURCE_LOST:
+            connection.abort()
+        return _REASONS[outcome]
+
+    async def _relay_unframed(
+        self, connection: ViewerSocket, response: bytes, origin: OriginConnection, viewer: Viewer
+    ) -> EndReason:
+        """A chunked body for a viewer of HTTP/1.0, who does not know chunks: taken out of its framing."""
+        decoder = BodyDecoder(CHUNKED)
+
+        async def copy() -> EndReason:
+            await connection.send(response)
+            data = origin.first_bytes
+            while True:
+                try:
+                    pieces = decoder.receive_data(data)
+                except ResponseError:
+                    return EndReason.ORIGIN_LOST
+                for piece in pieces:
+                    with trio.move_on_after(self.stall_s) as patience:
+                        await connection.send(piece)
+                    if patience.cancelled_caught:
+                        return EndReason.STALLED
+                    viewer.bytes += len(piece)
+                if decoder.finished:
+                    return EndReason.ORIGIN_ENDED
+                with trio.move_on_after(self.stall_s) as patience:
+                    try:
+                        data = await origin.stream.receive_some(_READ_BYTES)
+                    except trio.BrokenResourceError:
+                        return EndReason.ORIGIN_LOST
+                if patience.cancelled_caught:
+                    return EndReason.STALLED
+                if not data:
+                    return EndReason.ORIGIN_LOST
+
+        reason = await connection.unless_left(copy)
+        if reason is EndReason.ORIGIN_ENDED:
+            await connection.finish()
+        else:
+            connection.abort()
+        return reason

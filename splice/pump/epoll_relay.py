@@ -1,0 +1,231 @@
+"""One relay on the epoll pump: what happens when its source can be read, or its sink can be written.
+
+    source --recv_into--> the pump's buffer --send--> sink      while reads are small: copying them is cheapest
+    source --splice--> a pipe --splice--> sink                  while reads are full: the pages move, nothing is copied
+
+What the sink refuses is kept (`_stuck`, or in the pipe), the source is left unread until it has gone, and TCP makes the
+origin wait. One receive per event is the budget that keeps a flood from starving the others: events are
+level-triggered, so who has more to say is asked again in the next turn.
+"""
+
+import os
+import select
+import socket
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from splice.pump.pipes import PIPE_BYTES, Pipe
+from splice.pump.relay import DROPPED_INPUT_BYTES, Meter, Outcome
+
+if TYPE_CHECKING:
+    from splice.pump.epoll import EpollPump
+
+__all__ = ["EpollRelay"]
+
+_SINK_IDLE: Final = select.EPOLLIN | select.EPOLLRDHUP
+_SINK_STUCK: Final = _SINK_IDLE | select.EPOLLOUT
+
+# splice(2) costs two system calls and the pages' bookkeeping, a copy costs the copy: they break even at some 32 KiB.
+# So many reads in a row that fill the buffer turn a relay to splicing, and as many small ones back.
+_READS_TO_SWITCH: Final = 4
+_SMALL_READ_BYTES: Final = 32 * 1024
+_SPLICE_F_NONBLOCK: Final = 2  # `os` has no name for it before Python 3.15
+
+
+class EpollRelay:
+    """Every method runs under the pump's lock."""
+
+    __slots__ = (
+        "_dropped", "_left", "_meter", "_pipe", "_pump", "_run_of_reads", "_sink", "_sink_fd", "_source",
+        "_source_fd", "_source_outcome", "_splicing", "_stuck", "bug", "ended", "outcome", "progressed_at",
+    )  # fmt: skip
+
+    def __init__(
+        self, pump: "EpollPump", source: socket.socket, sink: socket.socket, length: int | None, meter: Meter
+    ) -> None:
+        self.outcome: Outcome | None = None
+        self.bug: Exception | None = None
+        self.ended: Final = trio.Event()
+        self.progressed_at = trio.current_time()
+        self._pump = pump
+        self._source = source
+        self._sink = sink
+        self._source_fd = source.fileno()
+        self._sink_fd = sink.fileno()
+        self._left = length
+        self._meter = meter
+        self._stuck: bytes | memoryview = b""
+        self._pipe: Pipe | None = None  # only while bytes are stuck in it
+        self._source_outcome: Outcome | None = None  # the source is done, the sink has not taken everything yet
+        self._splicing = False
+        self._run_of_reads = 0
+        self._dropped = 0
+
+    def start(self) -> None:
+        if self._left == 0:
+            self.outcome = Outcome.SOURCE_ENDED
+            return
+        self._pump.watch(self._sink_fd, _SINK_IDLE, self._serve_sink, self)
+        self._pump.watch(self._source_fd, select.EPOLLIN, self._serve_source, self)
+
+    def stop(self) -> None:
+        self._pump.unwatch(self._source_fd)
+        self._pump.unwatch(self._sink_fd)
+        if self._pipe is not None:
+            self._pump.pipes.give_back(self._pipe)
+            self._pipe = None
+
+    def crash(self, bug: Exception) -> None:
+        self.bug = bug
+        self._end(Outcome.SOURCE_LOST)
+
+    def _end(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.stop()
+        self._pump.tell_trio(self.ended.set)
+
+    def _serve_source(self, _events: int) -> None:
+        if self._splicing:
+            self._splice_once()
+            return
+        buffer = self._pump.buffer
+        wanted = len(buffer) if self._left is None else min(self._left, len(buffer))
+        try:
+            received = self._source.recv_into(buffer, wanted)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._end(Outcome.SOURCE_LOST)
+            return
+        if not received:
+            self._end(self._outcome_of_close())
+            return
+        self.progressed_at = self._pump.tick
+        try:
+            sent = self._sink.send(buffer[:received])
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._end(Outcome.SINK_LEFT)
+            return
+        self._meter.bytes += sent
+        if received == len(buffer):
+            self._count_towards(splicing=True)
+        else:
+            self._run_of_reads = 0
+        if self._left is not None:
+            self._left -= received
+        if sent < received:
+            self._stuck = memoryview(bytes(buffer[sent:received]))
+            self._wait_for_sink()
+        elif self._left == 0:
+            self._end(Outcome.SOURCE_ENDED)
+
+    def _splice_once(self) -> None:
+        try:
+            pipe = self._pump.pipes.borrow()
+        except OSError:
+            self._splicing = False  # no descriptor is left: copying needs none
+            return
+        wanted = PIPE_BYTES if self._left is None else min(self._left, PIPE_BYTES)
+        outcome = None
+        try:
+            pipe.pending = os.splice(self._source_fd, pipe.write_fd, wanted, flags=_SPLICE_F_NONBLOCK)
+            if not pipe.pending:
+                outcome = self._outcome_of_close()
+        except BlockingIOError:
+            pass
+        except OSError:
+            outcome = Outcome.SOURCE_LOST
+        if outcome is not None or not pipe.pending:
+            self._pump.pipes.give_back(pipe)
+            if outcome is not None:
+                self._end(outcome)
+            return
+        self.progressed_at = self._pump.tick
+        if pipe.pending <= _SMALL_READ_BYTES:
+            self._count_towards(splicing=False)
+        else:
+            self._run_of_reads = 0
+        if self._left is not None:
+            self._left -= pipe.pending
+        self._pipe = pipe
+        if not self._drain(pipe):
+            self._wait_for_sink()
+        elif self.outcome is None and self._left == 0:
+            self._end(Outcome.SOURCE_ENDED)
+
+    def _count_towards(self, *, splicing: bool) -> None:
+        self._run_of_reads += 1
+        if self._run_of_reads == _READS_TO_SWITCH:
+            self._splicing = splicing
+            self._run_of_reads = 0
+
+    def _outcome_of_close(self) -> Outcome:
+        return Outcome.SOURCE_LOST if self._left else Outcome.SOURCE_ENDED
+
+    def _wait_for_sink(self) -> None:
+        # Not merely "no events" for the source: epoll reports a reset whatever was asked for, again and again. It can
+        # wait until the sink has what came before it.
+        self._pump.unwatch(self._source_fd)
+        self._pump.rewatch(self._sink_fd, _SINK_STUCK)
+
+    def _serve_sink(self, events: int) -> None:
+        if events & ~select.EPOLLOUT:
+            self._drop_input()
+        if events & select.EPOLLOUT and self.outcome is None:
+            self._flush()
+
+    def _drop_input(self) -> None:
+        try:
+            received = self._sink.recv_into(self._pump.buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = 0
+        self._dropped += received
+        if not received or self._dropped > DROPPED_INPUT_BYTES:
+            self._end(Outcome.SINK_LEFT)
+
+    def _flush(self) -> None:
+        if self._pipe is not None:
+            if not self._drain(self._pipe):
+                return
+        elif self._stuck:
+            try:
+                sent = self._sink.send(self._stuck)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._end(Outcome.SINK_LEFT)
+                return
+            self.progressed_at = self._pump.tick
+            self._meter.bytes += sent
+            self._stuck = self._stuck[sent:]
+            if self._stuck:
+                return
+        if self.outcome is not None:
+            return
+        if self._left == 0:
+            self._end(Outcome.SOURCE_ENDED)
+            return
+        self._pump.rewatch(self._sink_fd, _SINK_IDLE)
+        self._pump.watch(self._source_fd, select.EPOLLIN, self._serve_source, self)
+
+    def _drain(self, pipe: Pipe) -> bool:
+        """Move what the sink takes out of the relay's pipe; whether nothing is left to move."""
+        try:
+            while pipe.pending:
+                sent = os.splice(pipe.read_fd, self._sink_fd, pipe.pending, flags=_SPLICE_F_NONBLOCK)
+                pipe.pending -= sent
+                self._meter.bytes += sent
+                self.progressed_at = self._pump.tick
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._end(Outcome.SINK_LEFT)
+            return True
+        self._pump.pipes.give_back(pipe)
+        self._pipe = None
+        return True

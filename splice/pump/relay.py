@@ -1,0 +1,57 @@
+"""The words that every pump shares: what a relay ends with, who counts its bytes, and the pump's face."""
+
+import enum
+import socket
+from typing import Final, Protocol
+
+__all__ = ["DROPPED_INPUT_BYTES", "Meter", "Outcome", "Pump"]
+
+DROPPED_INPUT_BYTES: Final = 65536
+"""What a sink may send while it is served: it is read and dropped, since unread bytes would hide the sink's FIN."""
+
+
+class Outcome(enum.Enum):
+    """Why a relay has ended."""
+
+    SOURCE_ENDED = "source_ended"  # closed, or sent its announced length; the sink's kernel has every byte
+    SOURCE_LOST = "source_lost"  # reset, or closed before its announced length
+    SINK_LEFT = "sink_left"  # closed, half-closed or reset, or sent too much
+    STALLED = "stalled"  # for the time allowed, no byte came or none was taken
+
+
+class Meter(Protocol):
+    """Counts, while a relay runs, the bytes that its sink's kernel has taken."""
+
+    bytes: int
+
+
+class Pump(Protocol):
+    """Moves bytes from sockets to sockets; one serves every relay of the process."""
+
+    @property
+    def registrations(self) -> int:
+        """How many sockets the pump watches at the moment: at most two for each relay that runs, none else."""
+        ...
+
+    @property
+    def turns(self) -> int:
+        """How often the pump has looked at what is ready, since it started."""
+        ...
+
+    async def relay(
+        self, source: socket.socket, sink: socket.socket, *, length: int | None, stall_s: float, meter: Meter
+    ) -> Outcome:
+        """Move bytes from `source` to `sink` until either is done.
+
+        Both sockets are connected, non-blocking, and stay the caller's to close. What the sink sends is dropped; when
+        it closes, or shuts down its sending side, it has left.
+
+        Args:
+            length: how many bytes to move, 0 or more; None: until the source closes.
+            stall_s: seconds after which a relay that has moved no byte ends.
+            meter: its `bytes` grows as the sink takes them.
+
+        Cancellation unregisters both sockets before it is delivered, and nothing touches them afterwards. The bytes
+        that were received and not yet taken by the sink are gone: the connection can only be closed.
+        """
+        ...

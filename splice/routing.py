@@ -1,0 +1,182 @@
+"""From a request to the stream it means: paths, parameters, and what the origin will be asked for (DESIGN section 3).
+
+A parameter that two parsers read differently is a hole: the door would check one stream and the origin serve another.
+So what is forwarded byte for byte must have one reading only. `app`, `stream`, `src` and `port` stand there once, in
+plain characters, and neither a letter's case nor a `;` may hide a second one.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from splice.config import OriginAddress, OriginSettings
+
+__all__ = ["HubRoute", "Origin", "Query", "Route", "Router", "RoutingError", "SpliceRoute"]
+
+_NAME: Final = re.compile(rb"[A-Za-z0-9._~@-]{1,128}")
+_PORT: Final = re.compile(rb"[1-9][0-9]{0,4}")
+_STREAM_PATH: Final = re.compile(rb"/([^/]+)/([^/]+)\.flv")
+_PARAMETERS: Final = (b"src", b"port", b"app", b"stream")
+
+
+class RoutingError(Exception):
+    """The request names no stream of ours. `status` is 400 or 404, `detail` one sentence that says what to do."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status: Final = status
+        self.detail: Final = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A server that the door dials, and how it is asked."""
+
+    name: str
+    addresses: tuple[OriginAddress, ...]
+    target: str
+    ports: frozenset[int]
+
+    @classmethod
+    def from_settings(cls, name: str, settings: OriginSettings) -> "Origin":
+        return cls(name, settings.addresses, settings.target, frozenset(settings.ports))
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a viewer asked for, checked in form alone: nothing of it says that the stream exists."""
+
+    src: str | None
+    port: int | None
+    app: str
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpliceRoute:
+    """Scheme one: ask `origin` for `target` and splice its answer."""
+
+    origin: Origin
+    target: bytes
+    app: str
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class HubRoute:
+    """Scheme two: the stream `app/stream` of the door's own hub."""
+
+    app: str
+    stream: str
+
+
+Route = SpliceRoute | HubRoute
+
+
+class Router:
+    """Reads requests by the configured paths and origins. It keeps no state, so a reload makes a new one."""
+
+    def __init__(self, *, live_paths: tuple[str, ...], origins: dict[str, OriginSettings]) -> None:
+        self._live_paths = frozenset(path.encode() for path in live_paths)
+        self._origins = {name: Origin.from_settings(name, settings) for name, settings in origins.items()}
+
+    def query(self, path: bytes, query: bytes | None) -> Query | None:
+        """The stream that a request-target names, or None where the path is none of a stream's.
+
+        Raises:
+            RoutingError: 400, with the parameter that is wrong.
+        """
+        if path in self._live_paths:
+            return self._live_query(query or b"")
+        match = _STREAM_PATH.fullmatch(path)
+        if match is None:
+            return None
+        return Query(None, None, _name("app", unquote_to_bytes(match[1])), _name("stream", unquote_to_bytes(match[2])))
+
+    def route(self, query: Query, target: bytes) -> Route:
+        """The way that serves a query; `target` is the request-target it came from, byte for byte.
+
+        Raises:
+            RoutingError: 404: there is no such origin.
+        """
+        if query.src is None:
+            return HubRoute(query.app, query.stream)
+        origin = self._origins.get(query.src)
+        if origin is None:
+            raise RoutingError(404, "no origin has this name; ask the operator which src there are")
+        if origin.target:
+            port = "" if query.port is None else str(query.port)
+            target = origin.target.format(app=query.app, stream=query.stream, port=port).encode()
+        return SpliceRoute(origin, target, query.app, query.stream)
+
+    def _live_query(self, query: bytes) -> Query:
+        given = _parameters(query)
+        src = _name("src", _decoded("src", given[b"src"])) if b"src" in given else None
+        origin = self._origins.get(src) if src is not None else None
+        verbatim = origin is not None and not origin.target
+        if verbatim:
+            for name in given:
+                if b"%" in given[name]:
+                    raise RoutingError(400, f"{name.decode()} holds a %: write its value in plain characters")
+        port = None
+        if b"port" in given and src is not None:
+            port = _port(_decoded("port", given[b"port"]), origin)
+        return Query(
+            src,
+            port,
+            _name("app", _decoded("app", _required(given, b"app"))),
+            _name("stream", _decoded("stream", _required(given, b"stream"))),
+        )
+
+
+def _parameters(query: bytes) -> dict[bytes, bytes]:
+    """The raw values of our four parameters, each given at most once under every reading of the query."""
+    given: dict[bytes, bytes] = {}
+    for field in query.split(b"&"):
+        written, _, value = field.partition(b"=")
+        name = unquote_to_bytes(written).lower()
+        if name not in _PARAMETERS:
+            _no_parameter_inside(field)
+            continue
+        if name in given:
+            raise RoutingError(400, f"{name.decode()} is given twice; give it once")
+        if written != name:
+            raise RoutingError(400, f"write the parameter's name as {name.decode()}, in small letters and without %")
+        given[name] = value
+    return given
+
+
+def _no_parameter_inside(field: bytes) -> None:
+    """Refuse `x=1;app=other`: to an origin that takes `;` for a separator it would be a second app."""
+    for hidden in field.split(b";")[1:]:
+        name = unquote_to_bytes(hidden.partition(b"=")[0]).lower()
+        if name in _PARAMETERS:
+            raise RoutingError(400, f"{name.decode()} stands behind a semicolon; separate parameters with &")
+
+
+def _required(given: dict[bytes, bytes], name: bytes) -> bytes:
+    try:
+        return given[name]
+    except KeyError:
+        raise RoutingError(
+            400, f"the parameter {name.decode()} is missing; a stream is asked for as ?src=NAME&app=APP&stream=STREAM"
+        ) from None
+
+
+def _decoded(name: str, value: bytes) -> bytes:
+    return unquote_to_bytes(value) if b"%" in value else value
+
+
+def _name(name: str, value: bytes) -> str:
+    if not _NAME.fullmatch(value) or value in (b".", b".."):
+        raise RoutingError(400, f"{name} takes 1 to 128 characters out of letters, digits and . _ ~ - @")
+    return value.decode()
+
+
+def _port(value: bytes, origin: Origin | None) -> int:
+    if not _PORT.fullmatch(value) or int(value) > 65535:
+        raise RoutingError(400, "port takes a number from 1 to 65535")
+    if origin is not None and origin.ports and int(value) not in origin.ports:
+        raise RoutingError(400, "port is none of those that this origin lets through")
+    return int(value)

@@ -1,0 +1,152 @@
+"""A viewer's connection: the socket, and the three things that every way of serving it needs.
+
+To read its request's head; to notice that it has left while something else is waited for; to close so that the last
+answer arrives.
+"""
+
+import socket
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import trio
+
+from protocol import NEED_DATA
+from splice.http import RequestHead, RequestParser
+from splice.pump import DROPPED_INPUT_BYTES
+
+__all__ = ["ViewerLeftError", "ViewerSocket"]
+
+T = TypeVar("T")
+
+_READ_BYTES: Final = 8192
+_LINGER_S: Final = 1.0
+
+# How much the kernel may hold that the network has not taken yet. A viewer who is slower than its stream would else
+# have megabytes of the past waiting in there, and stay seconds behind; tcp(7) bounds it for a socket. Half a second of
+# a 2 Mbit/s stream also holds a whole keyframe.
+_NOT_SENT_BYTES: Final = 128 * 1024
+_TCP_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+
+
+class ViewerLeftError(Exception):
+    """The viewer has closed, half-closed or reset its connection."""
+
+
+class ViewerSocket:
+    """One accepted connection; a context manager that closes it.
+
+    Attributes:
+        socket: the non-blocking socket, for the pump.
+        stream: the same socket as Trio's stream.
+        address: the peer's address.
+        peer: the peer as `address:port`, IPv6 in brackets.
+    """
+
+    def __init__(self, accepted: socket.socket, address: str, peer: str) -> None:
+        self.socket: Final = accepted
+        self.stream: Final = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+        self.address: Final = address
+        self.peer: Final = peer
+        if _TCP_NOTSENT_LOWAT is not None:
+            try:
+                accepted.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
+            except OSError:
+                pass  # not a TCP socket (the tests' pairs are Unix sockets), and there is no latency to bound
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stream.socket.close()
+
+    async def read_head(self) -> RequestHead:
+        """The head of the viewer's request. A cancellation leaves nothing that could be read again.
+
+        Raises:
+            RequestError: it breaks a rule.
+            ViewerLeftError: the connection ended before it was whole.
+        """
+        parser = RequestParser()
+        while (head := parser.next_event()) is NEED_DATA:
+            try:
+                data = await self.stream.receive_some(_READ_BYTES)
+            except trio.BrokenResourceError:
+                raise ViewerLeftError from None
+            if not data:
+                raise ViewerLeftError
+            parser.receive_data(data)
+        return head
+
+    async def unless_left(self, function: Callable[[], Awaitable[T]]) -> T:
+        """What `function` returns or raises, if the viewer stays for so long; meanwhile what it sends is dropped.
+
+        Raises:
+            ViewerLeftError: the viewer has left; `function` was cancelled.
+        """
+        result: T
+        error: Exception | None = None
+        left = True
+
+        async def call() -> None:
+            nonlocal result, error, left
+            try:
+                result = await function()
+            except Exception as caught:  # noqa: BLE001 -- carried over the nursery, which would wrap it in a group
+                error = caught
+            left = False
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            await self._wait_left()
+            nursery.cancel_scope.cancel()
+        if left:
+            raise ViewerLeftError
+        if error is not None:
+            raise error
+        return result
+
+    async def send(self, data: bytes) -> None:
+        """Send all of `data`.
+
+        Raises:
+            ViewerLeftError: the viewer has closed or reset the connection.
+        """
+        try:
+            await self.stream.send_all(data)
+        except trio.BrokenResourceError:
+            raise ViewerLeftError from None
+
+    async def finish(self, last: bytes = b"") -> None:
+        """Send what is last, shut down the sending side, and wait at most a second for the viewer to close.
+
+        A close with bytes unread in our kernel sends a reset, and a reset that overtakes the answer eats it.
+        """
+        with trio.move_on_after(_LINGER_S):
+            try:
+                await self.stream.send_all(last)
+                await self.stream.send_eof()
+            except trio.BrokenResourceError:
+                return
+            await self._wait_left()
+
+    def abort(self) -> None:
+        """Make the coming close a reset: nothing of what the kernel still holds is sent, or kept, any longer."""
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        except OSError:
+            pass  # it is gone already
+
+    async def _wait_left(self) -> None:
+        dropped = 0
+        while dropped <= DROPPED_INPUT_BYTES:
+            try:
+                data = await self.stream.receive_some(_READ_BYTES)
+            except trio.BrokenResourceError:
+                return
+            if not data:
+                return
+            dropped += len(data)
