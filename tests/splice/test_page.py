@@ -20,26 +20,40 @@ def page(**changes: object) -> str:
 
 
 class Elements(HTMLParser):
-    """Every element of a page with its attributes, and the text outside of them."""
+    """Every element of a page with its attributes, and the text that can be seen."""
+
+    VOID = frozenset({"meta", "link", "img", "input", "br"})
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self._hidden: list[bool] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self._hidden.append("hidden" in dict(attrs))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden.pop()
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if not any(self._hidden):
+            self.text += data
 
 
-def test_the_page_shows_every_form_of_address() -> None:
-    text = Elements(page()).text
+def test_the_page_shows_every_form_of_address_that_the_door_serves() -> None:
+    text = Elements(page(hub=True, websocket=True)).text
     assert f"{BASE}/live?src=NAME&port=1935&app=APP&stream=STREAM" in text
     assert f"{BASE}/APP/STREAM.flv" in text
     assert "ws://HOST:PORT/live?" in text
+    text = Elements(page()).text
+    assert f"{BASE}/live?src=NAME" in text
+    assert ".flv" not in text
+    assert "ws://" not in text
+    assert "WebSocket" not in text
 
 
 @pytest.mark.parametrize("player", ["ffplay", "vlc", "mpv"])
