@@ -130,7 +130,12 @@ class ChunkReader:
     @property
     def bytes_held(self) -> int:
         """Bytes not yet decoded and bytes of unfinished messages, together."""
-        return len(self._data) - self._position + len(self._pending) + self._unfinished
+        return self.bytes_received - self.bytes_read + self._unfinished
+
+    @property
+    def bytes_read(self) -> int:
+        """How many of `bytes_received` were decoded: where in the connection the next header, or error, lies."""
+        return self.bytes_received - (len(self._data) - self._position + len(self._pending))
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Add bytes from the network; what they mean, and whether they are legal, `next_event()` tells."""

@@ -404,6 +404,16 @@ def test_bytes_are_counted_for_acknowledgements():
     assert reader.bytes_received == 12 + 3 + 3
 
 
+def test_what_was_decoded_ends_where_the_next_header_begins():
+    reader = ChunkReader()
+    reader.receive_data(fmt_0(4, 3) + b"abc" + b"\x44\0")
+    reader.receive_data(b"\0")
+    assert reader.bytes_read == 0
+    reader.next_event()
+    assert reader.next_event() is NEED_DATA
+    assert (reader.bytes_read, reader.bytes_held) == (15, 3)
+
+
 # Turns
 
 
