@@ -57,8 +57,7 @@ $(BIN)/python:
 			exit 1; \
 		fi; \
 		echo "make: apt installs $$package" >&2; \
-		DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; \
-		$$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends $$package >/dev/null; }
+		$$as_root apt-get update -qq && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package >/dev/null; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt

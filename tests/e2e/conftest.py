@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.origins import NodeMediaServer, node_media_server, publishing
-from tests.e2e.processes import Child
+from tests.e2e.origins import NGINX_RTMP_MODULE, NODE_MEDIA_SERVER, NodeMediaServer, node_media_server, publishing
+from tests.e2e.processes import Child, need, need_file
 
-__all__ = ["encoder", "origin", "other_origin"]
+__all__ = ["encoder", "nginx_rtmp_is_here", "origin", "other_origin"]
 
 _HERE = Path(__file__).parent
 
@@ -19,6 +19,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
+# What is missing is found out before a test begins, in fixtures that do not wait: a skip out of the middle of its tasks
+# would lose its reason.
+
+
+@pytest.fixture(autouse=True)
+def _ffmpeg_is_here() -> None:
+    for program in ("ffmpeg", "ffprobe", "ffplay"):
+        need(program)
+
+
+@pytest.fixture
+def _node_media_server_is_here() -> None:
+    need("node")
+    need_file(NODE_MEDIA_SERVER)
+
+
+@pytest.fixture
+def nginx_rtmp_is_here() -> None:
+    need("nginx")
+    need_file(NGINX_RTMP_MODULE)
+
+
 def _directory(parent: Path, name: str) -> Path:
     directory = parent / name
     directory.mkdir()
@@ -26,13 +48,13 @@ def _directory(parent: Path, name: str) -> Path:
 
 
 @pytest.fixture
-async def origin(tmp_path: Path) -> AsyncIterator[NodeMediaServer]:
+async def origin(tmp_path: Path, _node_media_server_is_here: None) -> AsyncIterator[NodeMediaServer]:
     async with node_media_server(_directory(tmp_path, "origin")) as server:
         yield server
 
 
 @pytest.fixture
-async def other_origin(tmp_path: Path) -> AsyncIterator[NodeMediaServer]:
+async def other_origin(tmp_path: Path, _node_media_server_is_here: None) -> AsyncIterator[NodeMediaServer]:
     async with node_media_server(_directory(tmp_path, "other_origin")) as server:
         yield server
 

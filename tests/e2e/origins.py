@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.processes import Child, free_port, listening, need, need_file, running
+from tests.e2e.processes import Child, free_port, listening, need, running
 
 __all__ = [
+    "NGINX_RTMP_MODULE",
+    "NODE_MEDIA_SERVER",
     "NginxRtmp",
     "NodeMediaServer",
     "ffmpeg_as_http_server",
@@ -19,6 +21,8 @@ __all__ = [
 ]
 
 _PEERS = Path(__file__).parent / "peers"
+NODE_MEDIA_SERVER = _PEERS / "node_modules" / "node-media-server"
+NGINX_RTMP_MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 
 _PICTURE = "testsrc2=size={size}:rate=25"
 _TONE = "sine=frequency=440:sample_rate=44100"
@@ -57,7 +61,6 @@ class NodeMediaServer:
 @asynccontextmanager
 async def node_media_server(directory: Path) -> AsyncIterator[NodeMediaServer]:
     """npm's node-media-server: RTMP in, HTTP-FLV out at /APP/STREAM.flv."""
-    need_file(_PEERS / "node_modules" / "node-media-server")
     http_port, rtmp_port = free_port(), free_port()
     settings = {
         "bind": "127.0.0.1",
@@ -112,10 +115,9 @@ class NginxRtmp:
 @asynccontextmanager
 async def nginx_rtmp(directory: Path, *, push_to_port: int) -> AsyncIterator[NginxRtmp]:
     """Scheme two's origin: the user's own configuration, but for its ports and the proxy's address."""
-    module = need_file(Path("/usr/lib/nginx/modules/ngx_rtmp_module.so"))
     rtmp_port = free_port()
     (directory / "nginx.conf").write_text(f"""
-load_module {module};
+load_module {NGINX_RTMP_MODULE};
 daemon off;
 master_process off;
 pid {directory}/nginx.pid;

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.origins import NodeMediaServer, nginx_rtmp, publishing
 from tests.e2e.viewers import watch
 
 
+@pytest.mark.usefixtures("nginx_rtmp_is_here")
 async def test_nginx_rtmp_pushes_on_what_it_gets(tmp_path: Path, origin: NodeMediaServer) -> None:
     async with (
         nginx_rtmp(tmp_path, push_to_port=origin.rtmp_port) as nginx,
