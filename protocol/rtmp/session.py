@@ -11,6 +11,7 @@ may go between any two pieces that the session returned, on any chunk stream id 
 and 4, 6 and 7 on a connection whose `send_media` is never called. They must keep to `chunk_size`.
 """
 
+import abc
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
@@ -102,7 +103,7 @@ Sendable: TypeAlias = Message | Command | Status
 """All that `send()` takes."""
 
 
-class Session:
+class Session(abc.ABC):
     """The common part of `ServerSession` and `ClientSession`; not to be made by itself."""
 
     def __init__(
@@ -301,11 +302,13 @@ class Session:
     def _opened(self) -> None:
         """The handshake is over."""
 
+    @abc.abstractmethod
     def _handle_command(self, command: Command) -> None:
-        raise NotImplementedError
+        """Answer a command, or make an event of it."""
 
+    @abc.abstractmethod
     def _may_send_media(self, message_stream_id: int) -> bool:
-        raise NotImplementedError
+        """Whether media of ours is due on that stream."""
 
     # --- out ---
 

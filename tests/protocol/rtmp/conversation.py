@@ -42,6 +42,7 @@ class Peer:
         self.reader = ChunkReader()
         self.writer = ChunkWriter()
         self.heard: list[Heard] = []
+        self.chunk_streams_heard: set[int] = set()
         self._shake_hands()
 
     def _shake_hands(self) -> None:
@@ -73,6 +74,7 @@ class Peer:
         self.reader.receive_data(self.session.data_to_send() if data is None else data)
         heard: list[Heard] = []
         while isinstance(raw := self.reader.next_event(), RawMessage):
+            self.chunk_streams_heard.add(raw.chunk_stream_id)
             message = decode_message(raw)
             heard.append(decode_command(message) if isinstance(message, CommandMessage) else message)
         assert raw is NEED_DATA
