@@ -116,7 +116,7 @@ class Door:
                     raise _Refused(*no_such_path(rules.live_path))
                 return found
             client = rules.proxies.client(connection.address, head.get(b"x-forwarded-for"))
-            self._viewers.check_room(client)
+            self._viewers.check_room(client, (query.src, query.app, query.stream))
             route = rules.router.route(query, head.target)
         except RoutingError as error:
             raise _Refused(error.status, error.detail) from None

@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
-__all__ = ["EndReason", "LimitReachedError", "Viewer", "Viewers"]
+__all__ = ["EndReason", "LimitReachedError", "Meter", "Publisher", "Publishers", "Viewer", "Viewers"]
 
 
 class EndReason(enum.StrEnum):
-    """Why a viewer's connection ended; the `reason` of `viewer.end`."""
+    """Why a connection ended; the `reason` of `viewer.end` and, the last two besides, of `publisher.end`."""
 
     VIEWER_LEFT = "viewer_left"
     ORIGIN_ENDED = "origin_ended"
@@ -29,9 +29,18 @@ class EndReason(enum.StrEnum):
     REFUSED = "refused"
     ERROR = "error"
 
+    PUBLISHER_LEFT = "publisher_left"
+    REPLACED = "replaced"
+
 
 class LimitReachedError(Exception):
     """One viewer too many; the message says of which limit."""
+
+
+class Meter(Protocol):
+    """Counts, while a viewer is served, the bytes that its kernel socket has taken."""
+
+    bytes: int
 
 
 @dataclass(slots=True, eq=False)
@@ -77,12 +86,13 @@ class Viewer:
 class Viewers:
     """The viewers of this process."""
 
-    def __init__(self, *, limit: int, limit_per_address: int) -> None:
-        """Args: the most viewers in all, and of one address; 0: no limit of its own."""
+    def __init__(self, *, limit: int, limit_per_address: int, limit_per_stream: int = 0) -> None:
+        """Args: the most viewers in all, of one address, and of one stream; 0: no limit of its own."""
         self.limit = limit
         self.limit_per_address = limit_per_address
+        self.limit_per_stream = limit_per_stream
         self._viewers: dict[str, Viewer] = {}
-        self._by_address: Counter[str] = Counter()
+        self._counts: Counter[str | tuple[str | None, str, str]] = Counter()  # by address, and by stream
         self._ids: Final = itertools.count(1)
         self._none_left = trio.Event()
         self._none_left.set()
@@ -96,16 +106,18 @@ class Viewers:
     def next_id(self) -> str:
         return f"v{next(self._ids)}"
 
-    def check_room(self, address: str) -> None:
-        """Whether one more viewer of `address` may be let in.
+    def check_room(self, address: str, stream: tuple[str | None, str, str]) -> None:
+        """Make sure that one more viewer of `address` may be let in, to `stream` (origin, app, stream).
 
         Raises:
             LimitReachedError: no.
         """
         if len(self._viewers) >= self.limit:
             raise LimitReachedError("this door serves as many viewers as it may; try again in a few seconds")
-        if self.limit_per_address and self._by_address[address] >= self.limit_per_address:
+        if self.limit_per_address and self._counts[address] >= self.limit_per_address:
             raise LimitReachedError("your address has as many viewers as it may; close one of them first")
+        if self.limit_per_stream and self._counts[stream] >= self.limit_per_stream:
+            raise LimitReachedError("this stream has as many viewers as it may; try again in a few seconds")
 
     @contextmanager
     def present(self, viewer: Viewer) -> Iterator[None]:
@@ -113,14 +125,16 @@ class Viewers:
         if not self._viewers:
             self._none_left = trio.Event()
         self._viewers[viewer.id] = viewer
-        self._by_address[viewer.address] += 1
+        counted = viewer.address, (viewer.origin, viewer.app, viewer.stream)
+        self._counts.update(counted)
         try:
             yield
         finally:
             del self._viewers[viewer.id]
-            self._by_address[viewer.address] -= 1
-            if not self._by_address[viewer.address]:
-                del self._by_address[viewer.address]
+            self._counts.subtract(counted)
+            for key in counted:
+                if not self._counts[key]:
+                    del self._counts[key]
             if not self._viewers:
                 self._none_left.set()
 
@@ -132,3 +146,80 @@ class Viewers:
         """Cancel what serves each viewer."""
         for viewer in self:
             viewer.end(reason)
+
+
+@dataclass(slots=True, eq=False)
+class Publisher:
+    """Whoever brings a stream: an RTMP publisher, or a pull of ours.
+
+    Attributes:
+        id: opaque, unique in this process.
+        peer: the socket's other end, `address:port`.
+        address: the client's address.
+        protocol: "rtmp", or of a pull "rtmp-pull" or "http-flv-pull".
+        bytes: media received.
+        started_at: in Trio's time, seconds.
+        scope: everything that serves this publisher runs inside.
+    """
+
+    id: str
+    peer: str
+    address: str
+    app: str
+    stream: str
+    protocol: str
+    bytes: int = 0
+    started_at: float = field(default_factory=trio.current_time)
+    ended_by: EndReason | None = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    @property
+    def seconds(self) -> float:
+        return trio.current_time() - self.started_at
+
+    def end(self, reason: EndReason) -> None:
+        """Cancel what serves this publisher; the first reason stands."""
+        if self.ended_by is None:
+            self.ended_by = reason
+        self.scope.cancel()
+
+
+class Publishers:
+    """The publishers of this process."""
+
+    def __init__(self, *, limit: int) -> None:
+        self.limit = limit
+        self._publishers: dict[str, Publisher] = {}
+        self._ids: Final = itertools.count(1)
+
+    def __len__(self) -> int:
+        return len(self._publishers)
+
+    def __iter__(self) -> Iterator[Publisher]:
+        return iter(list(self._publishers.values()))
+
+    def next_id(self) -> str:
+        return f"p{next(self._ids)}"
+
+    def check_room(self) -> None:
+        """Make sure that one more publisher may be let in.
+
+        Raises:
+            LimitReachedError: no.
+        """
+        if len(self._publishers) >= self.limit:
+            raise LimitReachedError("this door has as many publishers as it may; try again later")
+
+    @contextmanager
+    def present(self, publisher: Publisher) -> Iterator[None]:
+        """Hold `publisher` in the table while the block runs."""
+        self._publishers[publisher.id] = publisher
+        try:
+            yield
+        finally:
+            del self._publishers[publisher.id]
+
+    def end_all(self, reason: EndReason) -> None:
+        """Cancel what serves each publisher."""
+        for publisher in self:
+            publisher.end(reason)

@@ -25,7 +25,8 @@ import trio
 
 from splice.pump.epoll_relay import EpollRelay
 from splice.pump.pipes import PipePool
-from splice.pump.relay import Meter, Outcome
+from splice.pump.relay import Outcome
+from splice.stats import Meter
 
 __all__ = ["EpollPump"]
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from splice.pump.pipes import PIPE_BYTES, Pipe
-from splice.pump.relay import DROPPED_INPUT_BYTES, Meter, Outcome
+from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome
+from splice.stats import Meter
 
 if TYPE_CHECKING:
     from splice.pump.epoll import EpollPump

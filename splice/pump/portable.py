@@ -7,7 +7,8 @@ from typing import Final
 
 import trio
 
-from splice.pump.relay import DROPPED_INPUT_BYTES, Meter, Outcome
+from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome
+from splice.stats import Meter
 
 __all__ = ["PortablePump"]
 

@@ -1,10 +1,12 @@
-"""The words that every pump shares: what a relay ends with, who counts its bytes, and the pump's face."""
+"""The words that every pump shares: what a relay ends with, and the pump's face."""
 
 import enum
 import socket
 from typing import Final, Protocol
 
-__all__ = ["DROPPED_INPUT_BYTES", "Meter", "Outcome", "Pump"]
+from splice.stats import Meter
+
+__all__ = ["DROPPED_INPUT_BYTES", "Outcome", "Pump"]
 
 DROPPED_INPUT_BYTES: Final = 65536
 """What a sink may send while it is served: it is read and dropped, since unread bytes would hide the sink's FIN."""
@@ -17,12 +19,6 @@ class Outcome(enum.Enum):
     SOURCE_LOST = "source_lost"  # reset, or closed before its announced length
     SINK_LEFT = "sink_left"  # closed, half-closed or reset, or sent too much
     STALLED = "stalled"  # for the time allowed, no byte came or none was taken
-
-
-class Meter(Protocol):
-    """Counts, while a relay runs, the bytes that its sink's kernel has taken."""
-
-    bytes: int
 
 
 class Pump(Protocol):

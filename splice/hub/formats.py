@@ -1,0 +1,110 @@
+"""The forms in which packets leave the hub. A batch is encoded once for each form, however many viewers want it.
+
+    FLV tags | FLV tags in HTTP's chunked coding | FLV tags in a WebSocket message | RTMP chunks
+
+Every piece that a form makes stands by itself: between two pieces a viewer may be moved on to a later one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from wsproto.frame_protocol import FrameProtocol
+
+from protocol.flv import FlvHeader, encode_header
+from protocol.rtmp import MEDIA_CHUNK_STREAM_IDS, RawMessage, encode_standalone
+from splice.http import LAST_CHUNK, chunk
+from splice.hub.packet import Packet
+
+__all__ = ["CHUNKED_FLV", "FLV", "WEBSOCKET_FLV", "Form", "RtmpForm"]
+
+
+class Form(Protocol):
+    """Hashable; equal forms share their encodings."""
+
+    def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
+        """What comes before the first packet."""
+        ...
+
+    def encode(self, packets: Sequence[Packet]) -> bytes:
+        """At least one packet, as one piece."""
+        ...
+
+    @property
+    def closing(self) -> bytes:
+        """What ends the stream behind the last packet; the connection is closed after it."""
+        ...
+
+
+class _Flv:
+    closing = b""
+
+    def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
+        return encode_header(FlvHeader(has_audio, has_video))
+
+    def encode(self, packets: Sequence[Packet]) -> bytes:
+        return packets[0].flv if len(packets) == 1 else b"".join([packet.flv for packet in packets])
+
+
+class _ChunkedFlv(_Flv):
+    closing = LAST_CHUNK
+
+    def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
+        return chunk(super().opening(has_audio=has_audio, has_video=has_video))
+
+    def encode(self, packets: Sequence[Packet]) -> bytes:
+        return chunk(super().encode(packets))
+
+
+class _WebSocketFlv(_Flv):
+    def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
+        return _binary_message(super().opening(has_audio=has_audio, has_video=has_video))
+
+    def encode(self, packets: Sequence[Packet]) -> bytes:
+        return _binary_message(super().encode(packets))
+
+
+FLV: Final[Form] = _Flv()
+"""Tags until the connection closes: HTTP/1.0, and bodies that another server frames."""
+CHUNKED_FLV: Final[Form] = _ChunkedFlv()
+"""Tags in HTTP/1.1's chunked coding, a chunk a piece."""
+WEBSOCKET_FLV: Final[Form] = _WebSocketFlv()
+"""Tags in binary WebSocket messages, a message a piece. Its close frame depends on the connection and is not here."""
+
+
+@dataclass(frozen=True, slots=True)
+class RtmpForm:
+    """RTMP chunks as the session's own `send_media` is never asked to make them: for all players at once.
+
+    Args:
+        message_stream_id: where the player wants its media; 1 for all but odd ones.
+        chunk_size: what the door has announced to every player.
+    """
+
+    message_stream_id: int
+    chunk_size: int
+
+    def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
+        return b""
+
+    def encode(self, packets: Sequence[Packet]) -> bytes:
+        number, chunk_size = self.message_stream_id, self.chunk_size
+        return b"".join(
+            encode_standalone(
+                RawMessage(packet.timestamp, packet.kind, number, packet.payload, MEDIA_CHUNK_STREAM_IDS[packet.kind]),
+                chunk_size,
+            )
+            for packet in packets
+        )
+
+    @property
+    def closing(self) -> bytes:
+        return b""
+
+
+# A server's frame of a whole message depends on nothing but its payload, so one encoder serves every connection.
+_FRAMES: Final = FrameProtocol(client=False, extensions=[])
+
+
+def _binary_message(payload: bytes) -> bytes:
+    return bytes(_FRAMES.send_data(payload))

@@ -1,0 +1,289 @@
+"""One live stream: packets come in from whoever publishes, and go out to whoever watches.
+
+`push` takes a packet. Packets that come within `merge_s` of each other make one batch; a batch is encoded once for
+each form that somebody wants, and offered to every viewer in one plain loop, without a task switch. A keyframe always
+begins a batch, so that a viewer can be moved on to it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from protocol import RemoteProtocolError
+from protocol.flv import StreamMetadata, decode_script_data, without_set_data_frame
+from protocol.rtmp import MediaKind
+from splice.hub.formats import Form
+from splice.hub.gop_cache import GopCache
+from splice.hub.packet import Packet, PacketRole, role_of
+from splice.hub.subscriber import Subscriber
+from splice.hub.timeline import Timeline
+
+__all__ = ["Batch", "HubLimits", "LiveStream"]
+
+_JOIN_PIECE_BYTES: Final = 64 * 1024  # so that a viewer who cannot take its first group whole can be moved on
+
+
+@dataclass(frozen=True, slots=True)
+class HubLimits:
+    """What a live stream is run by; durations in seconds."""
+
+    merge_s: float = 0.02
+    gop_cache_bytes: int = 8 * 1024 * 1024
+    gop_cache_s: float = 30.0
+    backlog_bytes: int = 4 * 1024 * 1024
+    backlog_s: float = 3.0
+    tracks_wait_s: float = 0.5
+    republish_grace_s: float = 10.0
+
+
+@dataclass(slots=True)
+class Batch:
+    """Packets that go out together.
+
+    Attributes:
+        begins_at_keyframe: whether decoding can begin with the first of them; always, where there is no video.
+        configuration_before, configuration_after: the number of the codec configuration that the first packet needs,
+            and of that in force behind the last.
+        headers: metadata and configurations at the time of the first packet.
+        made_at: in Trio's time, when the first packet came.
+    """
+
+    packets: Sequence[Packet]
+    begins_at_keyframe: bool
+    configuration_before: int
+    configuration_after: int
+    headers: Sequence[Packet]
+    made_at: float
+
+
+class LiveStream:
+    """See the module.
+
+    Attributes:
+        app, stream: its name.
+        tracks_known: set when `has_audio` and `has_video` are to be relied on.
+        ended: set when nothing will come any more, and every viewer has been told.
+        bytes_in: what was pushed.
+    """
+
+    def __init__(self, app: str, stream: str, limits: HubLimits) -> None:
+        self.app: Final = app
+        self.stream: Final = stream
+        self.limits: Final = limits
+        self.has_audio = False
+        self.has_video = False
+        self.tracks_known = trio.Event()
+        self.ended = trio.Event()
+        self.bytes_in = 0
+        self.skipped = 0
+        self.metadata: StreamMetadata | None = None
+        self.last_packet_at = trio.current_time()
+        self._video_seen = False  # metadata may promise a track that never comes; nobody should wait for its keyframe
+        self._timeline = Timeline()
+        self._cache = GopCache(max_bytes=limits.gop_cache_bytes, max_s=limits.gop_cache_s)
+        self._pending: list[Packet] = []
+        self._pending_since = 0.0
+        self._something_pending = trio.Event()
+        self._something_pushed = trio.Event()
+        self._restarted = trio.Event()
+        self._configuration = 0
+        self._configuration_before = 0  # of the first pending packet
+        self._subscribers: dict[Form, dict[Subscriber, None]] = {}
+        self._joined: dict[Form, list[bytes]] = {}
+
+    def __repr__(self) -> str:
+        return f"<LiveStream {self.app}/{self.stream}>"
+
+    @property
+    def viewers(self) -> int:
+        """How many subscribers there are."""
+        return sum(map(len, self._subscribers.values()))
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What waits for all viewers together; pieces that several share count for each."""
+        return sum(each.backlog_bytes for group in self._subscribers.values() for each in group)
+
+    # --- from the publisher ---
+
+    def restart(self) -> None:
+        """Another publisher begins: its tracks, configurations and clock are not the last one's."""
+        self.flush()
+        self._timeline.restart()
+        self._cache.forget()
+        self._joined.clear()
+        self.metadata = None
+        self.has_audio = self.has_video = self._video_seen = False
+        if self.tracks_known.is_set():
+            self.tracks_known = trio.Event()
+        self._something_pushed = trio.Event()
+        self._restarted.set()
+        self._restarted = trio.Event()
+
+    def push(self, kind: MediaKind, timestamp: int, payload: bytes) -> None:
+        """Take one message of the publisher's.
+
+        Args:
+            kind: what it carries.
+            timestamp: milliseconds modulo 2**32, on the publisher's clock.
+            payload: the body of an FLV tag; DATA may begin with @setDataFrame.
+        """
+        self.last_packet_at = trio.current_time()
+        self.bytes_in += len(payload)
+        if kind is MediaKind.DATA:
+            self._push_data(timestamp, payload)
+            return
+        if not payload:
+            return  # silence, by Enhanced RTMP; nothing that a viewer would miss, and FLV readers stumble over it
+        self._see_track(kind)
+        role, track = role_of(kind, payload)
+        if role is PacketRole.CONFIGURATION:
+            packet = Packet(kind, role, self._timeline.place_aside(timestamp), payload, track)
+        else:
+            packet = Packet(kind, role, self._timeline.place(kind, track, timestamp), payload, track)
+            if role is PacketRole.KEYFRAME:
+                self.flush()
+        self._cache.add(packet)
+        self._add(packet)
+
+    def _push_data(self, timestamp: int, payload: bytes) -> None:
+        payload = without_set_data_frame(payload)
+        try:
+            script = decode_script_data(payload)
+        except RemoteProtocolError:
+            return  # no viewer could read it either
+        packet = Packet(MediaKind.DATA, PacketRole.MEDIA, self._timeline.place_aside(timestamp), payload)
+        if script.name == "onMetaData":
+            self.metadata = StreamMetadata.from_amf(script.values[0] if script.values else None)
+            named = self.metadata.default
+            if named.audio_codec is not None and named.video_codec is not None:
+                self.has_audio = self.has_video = True
+                self.tracks_known.set()
+            self._cache.add_metadata(packet)
+        else:
+            self._cache.add(packet)
+        self._add(packet)
+
+    def _see_track(self, kind: MediaKind) -> None:
+        self._something_pushed.set()
+        if kind is MediaKind.AUDIO:
+            self.has_audio = True
+        else:
+            self.has_video = self._video_seen = True
+        if self.has_audio and self.has_video:
+            self.tracks_known.set()
+
+    def _add(self, packet: Packet) -> None:
+        self._joined.clear()
+        if not self._pending:
+            self._pending_since = self.last_packet_at
+            self._configuration_before = self._configuration
+            self._something_pending.set()
+        self._pending.append(packet)
+        if packet.role is PacketRole.CONFIGURATION:
+            self._configuration += 1
+        if not self.limits.merge_s:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is pending to everyone, now."""
+        if not self._pending:
+            return
+        packets, self._pending = self._pending, []
+        self._something_pending = trio.Event()
+        batch = Batch(
+            packets,
+            packets[0].role is PacketRole.KEYFRAME or not self._video_seen,
+            self._configuration_before,
+            self._configuration,
+            self._cache.headers(packets[0].timestamp),
+            self._pending_since,
+        )
+        for form, subscribers in self._subscribers.items():
+            piece = form.encode(packets)
+            for subscriber in subscribers:
+                subscriber.offer(piece, batch)
+
+    # --- the stream's own task ---
+
+    async def run(self) -> None:
+        """Keep the stream's time: send pending packets when they are due, decide on the tracks. Until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._decide_on_tracks)
+            while self.limits.merge_s:
+                await self._something_pending.wait()
+                await trio.sleep(self.limits.merge_s)
+                self.flush()
+
+    async def _decide_on_tracks(self) -> None:
+        while True:
+            restarted = self._restarted
+            await self._something_pushed.wait()
+            with trio.move_on_after(self.limits.tracks_wait_s):
+                await self.tracks_known.wait()
+            self.tracks_known.set()
+            await restarted.wait()
+
+    def end(self) -> None:
+        """Tell every viewer that nothing will come any more."""
+        self.flush()
+        self.ended.set()
+        self.tracks_known.set()
+        now = trio.current_time()
+        for form, subscribers in self._subscribers.items():
+            for subscriber in subscribers:
+                subscriber.end(form.closing, now)
+
+    # --- to the viewers ---
+
+    async def wait_tracks_known(self) -> None:
+        """Wait until an FLV header would tell the truth: at most `tracks_wait_s` behind the first packet."""
+        while not self.tracks_known.is_set():
+            await self.tracks_known.wait()
+
+    @contextmanager
+    def subscribed(self, subscriber: Subscriber) -> Iterator[None]:
+        """Send the stream to `subscriber` while the block runs, from its opening on."""
+        self.flush()  # whoever joins gets what was pending out of the cache, and must not get it twice
+        form = subscriber.form
+        now = trio.current_time()
+        pieces, at_keyframe = self._joining_pieces(form)
+        subscriber.begin(pieces, now=now, configuration=self._configuration, at_keyframe=at_keyframe)
+        group = self._subscribers.setdefault(form, {})
+        group[subscriber] = None
+        if self.ended.is_set():
+            subscriber.end(form.closing, now)
+        try:
+            yield
+        finally:
+            self.skipped += subscriber.skipped
+            del group[subscriber]
+            if not group:
+                del self._subscribers[form]
+
+    def _joining_pieces(self, form: Form) -> tuple[list[bytes], bool]:
+        packets = self._cache.joined()
+        at_keyframe = bool(packets) or not self._video_seen
+        if not packets:
+            packets = self._cache.headers(self._timeline.now)
+        if form not in self._joined:
+            self._joined[form] = list(_encode_in_pieces(form, packets))
+        opening = form.opening(has_audio=self.has_audio, has_video=self.has_video)
+        return ([opening] if opening else []) + self._joined[form], at_keyframe
+
+
+def _encode_in_pieces(form: Form, packets: Sequence[Packet]) -> Iterator[bytes]:
+    """The packets as pieces of a bounded size, so that none of them takes a slow viewer for ever."""
+    group: list[Packet] = []
+    size = 0
+    for packet in packets:
+        group.append(packet)
+        size += len(packet.payload)
+        if size >= _JOIN_PIECE_BYTES:
+            yield form.encode(group)
+            group, size = [], 0
+    if group:
+        yield form.encode(group)

@@ -1,0 +1,155 @@
+"""One viewer's place in a live stream: what it has not taken yet, and what happens when it falls behind. No I/O.
+
+Pieces are offered as they are made. While the viewer keeps up they go straight to its socket, by the non-blocking
+`send` that it was made with; what that refuses waits in the backlog, for the viewer's own task to carry on with. The
+backlog is bounded in bytes and in age: who passes a bound loses everything that it has not begun to take, and goes on
+at the next keyframe.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from splice.hub.formats import Form
+from splice.stats import Meter
+
+if TYPE_CHECKING:
+    from splice.hub.live_stream import Batch
+
+__all__ = ["Subscriber"]
+
+
+class Subscriber:
+    """See the module.
+
+    Attributes:
+        form: how the viewer wants its packets.
+        backlog_bytes: how much waits.
+        skipped: how many times it was moved on to a keyframe.
+        ended: whether nothing comes behind the backlog.
+    """
+
+    def __init__(
+        self,
+        form: Form,
+        *,
+        send: Callable[[bytes | memoryview], int] | None,
+        meter: Meter,
+        max_bytes: int,
+        max_s: float,
+    ) -> None:
+        """Args:
+        send: takes as many bytes as it can of a piece and says how many; BlockingIOError: none now; another OSError:
+            none ever, which the viewer's task sees by itself. None: all goes by way of the backlog.
+        meter: its `bytes` grows as the viewer takes them.
+        max_bytes: of the backlog.
+        max_s: how long a piece may wait in the backlog.
+        """
+        self.form: Final = form
+        self.backlog_bytes = 0
+        self.skipped = 0
+        self.ended = False
+        self._send = send
+        self._meter: Final = meter
+        self._max_bytes: Final = max_bytes
+        self._max_s: Final = max_s
+        self._backlog: deque[tuple[bytes | memoryview, float]] = deque()  # a piece, and when it was made
+        self._begun = False  # the first piece of the backlog was taken in part, and has to be finished
+        self._awaits_keyframe = True
+        self._configured_by = -1  # the stream's configuration that the viewer has seen
+        self._something_to_do = trio.Event()
+
+    def begin(self, pieces: Iterable[bytes], *, now: float, configuration: int, at_keyframe: bool) -> None:
+        """Put what a joining viewer gets first into the backlog.
+
+        Args:
+            configuration: the number of the stream's configuration that the pieces hold.
+            at_keyframe: whether the next packet can be decoded behind them; else a keyframe is waited for.
+        """
+        for piece in pieces:
+            self._keep(piece, now)
+        self._configured_by = configuration
+        self._awaits_keyframe = not at_keyframe
+
+    def offer(self, piece: bytes, batch: "Batch") -> None:
+        """Send a batch, or what of it can be sent, or keep it, or leave it out."""
+        if self._awaits_keyframe:
+            if not batch.begins_at_keyframe:
+                return
+            self._awaits_keyframe = False
+            if self._configured_by != batch.configuration_before:
+                piece = self.form.encode(batch.headers) + piece
+        self._configured_by = batch.configuration_after
+        if self._backlog:
+            self._fall_behind(piece, batch)
+            return
+        if self._send is not None:
+            try:
+                sent = self._send(piece)
+            except OSError:  # BlockingIOError, or the viewer has gone, which its own task is about to see
+                sent = 0
+            self._meter.bytes += sent
+            if sent == len(piece):
+                return
+            if sent:
+                self._begun = True
+                self._keep(memoryview(piece)[sent:], batch.made_at)
+                return
+        self._keep(piece, batch.made_at)
+
+    def insert(self, piece: bytes, now: float) -> None:
+        """Send something of the connection's own, such as a pong, between two pieces."""
+        self._keep(piece, now)
+
+    def end(self, closing: bytes, now: float) -> None:
+        """Send `closing` behind the backlog, and nothing after it."""
+        if closing:
+            self._keep(closing, now)
+        self.ended = True
+        self._something_to_do.set()
+
+    async def wait_something_to_do(self) -> None:
+        """Wait until something waits in the backlog, or the stream has ended."""
+        await self._something_to_do.wait()
+
+    @property
+    def next_piece(self) -> bytes | memoryview | None:
+        """What is to be sent now; None: nothing."""
+        return self._backlog[0][0] if self._backlog else None
+
+    def took(self, count: int) -> None:
+        """Say that the viewer has taken `count` bytes of `next_piece`."""
+        piece, made_at = self._backlog[0]
+        self._meter.bytes += count
+        self.backlog_bytes -= count
+        if count < len(piece):
+            self._backlog[0] = memoryview(piece)[count:], made_at
+            self._begun = True
+            return
+        self._backlog.popleft()
+        self._begun = False
+        if not self._backlog and not self.ended:
+            self._something_to_do = trio.Event()
+
+    def _keep(self, piece: bytes | memoryview, made_at: float) -> None:
+        self._backlog.append((piece, made_at))
+        self.backlog_bytes += len(piece)
+        self._something_to_do.set()
+
+    def _fall_behind(self, piece: bytes, batch: "Batch") -> None:
+        too_much = self.backlog_bytes + len(piece) > self._max_bytes
+        if not too_much and batch.made_at - self._backlog[0][1] <= self._max_s:
+            self._keep(piece, batch.made_at)
+            return
+        self.skipped += 1
+        rest = self._backlog[0] if self._begun else None
+        self._backlog.clear()
+        self.backlog_bytes = 0
+        if rest is not None:
+            self._keep(*rest)
+        if batch.begins_at_keyframe:
+            self._keep(piece, batch.made_at)
+        else:
+            self._awaits_keyframe = True
