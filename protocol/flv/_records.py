@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from protocol.flv._aac import read_aac_configuration
-from protocol.flv._av1 import read_av1_configuration
+from protocol.flv._av1 import read_av1_configuration, read_av1_ts_descriptor
 from protocol.flv._avc import read_avc_configuration
 from protocol.flv._codec_ids import AudioFourCC, VideoFourCC
 from protocol.flv._configuration import AudioConfiguration, VideoConfiguration
@@ -29,11 +29,17 @@ __all__ = [
 _VideoReader: TypeAlias = Callable[[bytes], VideoConfiguration]
 _AudioReader: TypeAlias = Callable[[bytes], AudioConfiguration]
 
+
+def _read_av1(record: bytes) -> VideoConfiguration:
+    # The descriptor of MPEG2TSSequenceStart begins with its tag, 0x80; av1C with marker and version, 0x81.
+    return read_av1_ts_descriptor(record) if record[0] == 0x80 else read_av1_configuration(record)
+
+
 _VIDEO_RECORDS: Final[dict[str, _VideoReader]] = {
     VideoFourCC.AVC: read_avc_configuration,
     VideoFourCC.HEVC: read_hevc_configuration,
     VideoFourCC.VVC: read_vvc_configuration,
-    VideoFourCC.AV1: read_av1_configuration,
+    VideoFourCC.AV1: _read_av1,
     VideoFourCC.VP9: lambda data: read_vpx_configuration(VideoFourCC.VP9, data),
     VideoFourCC.VP8: lambda data: read_vpx_configuration(VideoFourCC.VP8, data),
 }
@@ -54,7 +60,7 @@ _AUDIO_FRAMES: Final[dict[str, _AudioReader]] = {
 
 
 def read_video_configuration(fourcc: str, record: bytes) -> VideoConfiguration | None:
-    """What a SEQUENCE_START track's record says; None where the record is empty or its codec has none that is known.
+    """What a SEQUENCE_START or MPEG2TS_SEQUENCE_START track's record says; None where it is empty or its codec unknown.
 
     Raises:
         RemoteProtocolError: the record is damaged.
@@ -64,7 +70,7 @@ def read_video_configuration(fourcc: str, record: bytes) -> VideoConfiguration |
 
 
 def read_audio_configuration(fourcc: str, record: bytes) -> AudioConfiguration | None:
-    """What a SEQUENCE_START track's record says; None where the record is empty or its codec has none that is known.
+    """What a SEQUENCE_START track's record says; None where it is empty or its codec has none that is known.
 
     Raises:
         RemoteProtocolError: the record is damaged.
