@@ -45,12 +45,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a viewer asked for, checked in form alone: nothing of it says that the stream exists."""
+    """What a viewer asked for, checked in form alone: nothing of it says that the stream exists.
+
+    Attributes:
+        encoded: the parameter whose value holds a %, which not every origin may be sent; None where none does.
+    """
 
     src: str | None
     port: int | None
     app: str
     stream: str
+    encoded: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Router:
             RoutingError: 400, with the parameter that is wrong.
         """
         if path in self._live_paths:
-            return self._live_query(query or b"")
+            return _live_query(query or b"")
         match = _STREAM_PATH.fullmatch(path)
         if match is None:
             return None
@@ -98,36 +103,33 @@ class Router:
         """The way that serves a query; `target` is the request-target it came from, byte for byte.
 
         Raises:
-            RoutingError: 404: there is no such origin.
+            RoutingError: 404: there is no such origin; 400: this one takes no such port, or no %.
         """
         if query.src is None:
             return HubRoute(query.app, query.stream)
         origin = self._origins.get(query.src)
         if origin is None:
             raise RoutingError(404, "no origin has this name; ask the operator which src there are")
+        if query.port is not None and origin.ports and query.port not in origin.ports:
+            raise RoutingError(400, "port is none of those that this origin lets through")
+        if query.encoded is not None and not origin.target:
+            raise RoutingError(400, f"{query.encoded} holds a %; write its value in plain characters")
         if origin.target:
             port = "" if query.port is None else str(query.port)
             target = origin.target.format(app=query.app, stream=query.stream, port=port).encode()
         return SpliceRoute(origin, target, query.app, query.stream)
 
-    def _live_query(self, query: bytes) -> Query:
-        given = _parameters(query)
-        src = _name("src", _decoded("src", given[b"src"])) if b"src" in given else None
-        origin = self._origins.get(src) if src is not None else None
-        verbatim = origin is not None and not origin.target
-        if verbatim:
-            for name in given:
-                if b"%" in given[name]:
-                    raise RoutingError(400, f"{name.decode()} holds a %: write its value in plain characters")
-        port = None
-        if b"port" in given and src is not None:
-            port = _port(_decoded("port", given[b"port"]), origin)
-        return Query(
-            src,
-            port,
-            _name("app", _decoded("app", _required(given, b"app"))),
-            _name("stream", _decoded("stream", _required(given, b"stream"))),
-        )
+
+def _live_query(query: bytes) -> Query:
+    given = _parameters(query)
+    src = _name("src", unquote_to_bytes(given[b"src"])) if b"src" in given else None
+    return Query(
+        src,
+        _port(unquote_to_bytes(given[b"port"])) if b"port" in given and src is not None else None,
+        _name("app", unquote_to_bytes(_required(given, b"app"))),
+        _name("stream", unquote_to_bytes(_required(given, b"stream"))),
+        next((name.decode() for name, value in given.items() if b"%" in value), None),
+    )
 
 
 def _parameters(query: bytes) -> dict[bytes, bytes]:
@@ -149,10 +151,12 @@ def _parameters(query: bytes) -> dict[bytes, bytes]:
 
 def _no_parameter_inside(field: bytes) -> None:
     """Refuse `x=1;app=other`: to an origin that takes `;` for a separator it would be a second app."""
-    for hidden in field.split(b";")[1:]:
+    if b";" not in field:
+        return
+    for hidden in field.split(b";"):
         name = unquote_to_bytes(hidden.partition(b"=")[0]).lower()
         if name in _PARAMETERS:
-            raise RoutingError(400, f"{name.decode()} stands behind a semicolon; separate parameters with &")
+            raise RoutingError(400, f"{name.decode()} stands beside a semicolon; separate parameters with &")
 
 
 def _required(given: dict[bytes, bytes], name: bytes) -> bytes:
@@ -164,19 +168,13 @@ def _required(given: dict[bytes, bytes], name: bytes) -> bytes:
         ) from None
 
 
-def _decoded(name: str, value: bytes) -> bytes:
-    return unquote_to_bytes(value) if b"%" in value else value
-
-
 def _name(name: str, value: bytes) -> str:
     if not _NAME.fullmatch(value) or value in (b".", b".."):
         raise RoutingError(400, f"{name} takes 1 to 128 characters out of letters, digits and . _ ~ - @")
     return value.decode()
 
 
-def _port(value: bytes, origin: Origin | None) -> int:
+def _port(value: bytes) -> int:
     if not _PORT.fullmatch(value) or int(value) > 65535:
         raise RoutingError(400, "port takes a number from 1 to 65535")
-    if origin is not None and origin.ports and int(value) not in origin.ports:
-        raise RoutingError(400, "port is none of those that this origin lets through")
     return int(value)
