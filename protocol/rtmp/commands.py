@@ -185,15 +185,15 @@ class PlayParameters:
 
 
 def decode_command(message: CommandMessage, *, limits: Limits = _DEFAULT_LIMITS) -> Command:
-    """Read a command message.
+    """Read a command message. Where its transaction id is left out, as in ffmpeg's onFCPublish, it is 0.
 
     Raises:
         RemoteProtocolError: its AMF is damaged or passes a limit, or it does not begin with a string and a number.
     """
     values = amf0.decode_all(message.payload, limits=limits)
-    if len(values) < 2:
-        raise RemoteProtocolError("a command without a name and a transaction id", spec=_COMMAND)
-    name, transaction_id = values[0], _as_number(values[1])
+    if not values:
+        raise RemoteProtocolError("a command without a name", spec=_COMMAND)
+    name, transaction_id = values[0], _as_number(values[1]) if len(values) > 1 else 0.0
     if not isinstance(name, str):
         raise RemoteProtocolError(f"a command's name is {_kind(name)}, not a string", spec=_COMMAND)
     if transaction_id is None:
