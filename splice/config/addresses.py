@@ -3,12 +3,20 @@
 import ipaddress
 import re
 from typing import Final, NamedTuple, Self
-from urllib.parse import urlsplit
 
 __all__ = ["ListenAddress", "OriginAddress", "format_authority"]
 
-_LISTEN: Final = re.compile(r"(?:(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9_.-]+)):)?(?P<port>[0-9]{1,5})")
-_HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})")
+# A name's labels are 1 to 63 characters (RFC 1035, 2.3.4); a resolver is not asked about others. Underscores are no
+# part of host names, and container networks use them all the same.
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST: Final = re.compile(rf"(?=.{{1,254}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
+
+_LISTEN: Final = re.compile(r"(?:(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]+)):)?(?P<port>[0-9]{1,5})")
+_URL: Final = re.compile(
+    r"(?P<scheme>[a-z]+)://(?P<user>[^/?#]*@)?(?:\[(?P<v6>[^\[\]/?#]*)\]|(?P<host>[^:/?#]*))(?::(?P<port>[^/?#]*))?"
+    r"(?P<rest>[/?#].*)?",
+    re.DOTALL,
+)
 _DEFAULT_PORTS: Final = {"http": 80, "rtmp": 1935}
 
 
@@ -26,10 +34,11 @@ class ListenAddress(NamedTuple):
             ValueError: it is not of that form; the message says what would be.
         """
         match = _LISTEN.fullmatch(text)
-        if match is None or int(match["port"]) > 65535:
+        if match is None:
             raise ValueError(f"{text!r} is not [HOST:]PORT, such as 18090, 127.0.0.1:18090 or [::1]:18090")
-        if match["v6"]:
-            _require_ipv6(match["v6"])
+        if int(match["port"]) > 65535:
+            raise ValueError(f"{text!r} ends with {match['port']}, and a port is at most 65535")
+        _require_host(match["v6"], match["host"])
         return cls(match["v6"] or match["host"], int(match["port"]))
 
     def __str__(self) -> str:
@@ -50,25 +59,16 @@ class OriginAddress(NamedTuple):
         Raises:
             ValueError: it is not of that form; the message says what would be.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
-            raise ValueError("an origin is http://host[:port] or rtmp://host[:port]")
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError("an origin's url ends behind its port; what the origin is asked for is its `target`")
-        if parts.username is not None:
+        match = _URL.fullmatch(url)
+        if match is None or match["scheme"] not in _DEFAULT_PORTS:
+            raise ValueError("an origin is http://host[:port] or rtmp://host[:port], an IPv6 address in brackets")
+        if match["user"] is not None:
             raise ValueError("an origin's url takes no user or password")
-        try:
-            port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
-        except ValueError:
-            port = 0
-        if not 1 <= port <= 65535:
-            raise ValueError("an origin's port is a number from 1 to 65535")
-        host = parts.hostname or ""
-        if "[" in parts.netloc:
-            _require_ipv6(host)
-        elif not _HOST.fullmatch(host):
-            raise ValueError(f"{host!r} is not a host name or an address")
-        return cls(parts.scheme, host, port)
+        if match["rest"] not in (None, "/"):
+            raise ValueError("an origin's url ends behind its port; what the origin is asked for is its `target`")
+        _require_host(match["v6"], match["host"])
+        port = _DEFAULT_PORTS[match["scheme"]] if match["port"] is None else _port(match["port"])
+        return cls(match["scheme"], match["v6"] or match["host"].lower(), port)
 
     @property
     def authority(self) -> str:
@@ -85,8 +85,18 @@ def format_authority(host: str, port: int | None) -> str:
     return name if port is None else f"{name}:{port}"
 
 
-def _require_ipv6(text: str) -> None:
+def _require_host(v6: str | None, name: str | None) -> None:
+    if name is not None and not _HOST.fullmatch(name):
+        raise ValueError(f"{name!r} is not a host name or an address")
+    if v6 is None:
+        return
     try:
-        ipaddress.IPv6Address(text)
+        ipaddress.IPv6Address(v6 if "%" not in v6 else "")  # a zone means another thing on every machine
     except ValueError:
-        raise ValueError(f"[{text}] is not an IPv6 address") from None
+        raise ValueError(f"{v6!r} is not an IPv6 address, and only these stand in brackets") from None
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        raise ValueError(f"{text!r} is not a port, a number from 1 to 65535")
+    return int(text)

@@ -5,23 +5,57 @@ error names the very flag, variable or key that is wrong.
 """
 
 import difflib
+import enum
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, NamedTuple, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from splice.config.settings import Settings
+from splice.config.values import WrongBesideOthersError
 
 __all__ = ["ENVIRONMENT_PREFIX", "ConfigError", "load_settings", "settings_as_toml"]
 
 ENVIRONMENT_PREFIX: Final = "SPLICE_"
 
 _KeyPath = tuple[str, ...]
+
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+_ALTERNATIVES: Final = {"url": "urls", "urls": "url"}  # of an origin: who gives one takes back the other
+_LONGEST_SHOWN: Final = 60
+
+# pydantic's types of errors that are about the kind of a value, and what would be right.
+_KINDS: Final = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of fewer digits",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a text in quotes",
+    "tuple_type": 'a list, such as ["...", "..."]',
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+_TABLE_TYPES: Final = frozenset({"dict_type", "model_type", "model_attributes_type"})
+
+
+class _Kind(enum.Enum):
+    FILE = enum.auto()
+    VARIABLE = enum.auto()
+    FLAG = enum.auto()
+
+
+class _Source(NamedTuple):
+    kind: _Kind
+    name: str
 
 
 class ConfigError(Exception):
@@ -44,15 +78,18 @@ def load_settings(
         ConfigError: something in it is wrong.
     """
     merged: dict[str, Any] = {}
-    said_by: dict[_KeyPath, str] = {}
+    said_by: dict[_KeyPath, _Source] = {}
     for source, tree in (*_file_layer(file), *_environment_layer(environ)):
         _lay_over(merged, tree, said_by, source)
     for path, (flag, value) in flags.items():
-        _lay_over(merged, _nested(path, value), said_by, flag)
+        _lay_over(merged, _nested(path, value), said_by, _Source(_Kind.FLAG, flag))
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(_sentence(error.errors()[0], said_by)) from None
+        errors = error.errors()
+        # A misspelt key is why another one is missing.
+        first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+        raise ConfigError(_sentence(first, said_by)) from None
 
 
 def settings_as_toml(settings: Settings) -> str:
@@ -60,32 +97,37 @@ def settings_as_toml(settings: Settings) -> str:
     return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
 
 
-def _file_layer(file: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _file_layer(file: Path | None) -> Iterator[tuple[_Source, dict[str, Any]]]:
     if file is None:
         return
     try:
-        yield str(file), tomllib.loads(file.read_text(encoding="utf-8"))
+        tree = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: is not TOML, which is UTF-8 text; its byte {error.start} is not") from None
+    except ValueError as error:  # tomllib's own, or int()'s on a number of thousands of digits
         raise ConfigError(f"{file}: is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: its lists or tables are nested too deeply") from None
+    yield _Source(_Kind.FILE, str(file)), tree
 
 
-def _environment_layer(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _environment_layer(environ: Mapping[str, str]) -> Iterator[tuple[_Source, dict[str, Any]]]:
     for variable in sorted(environ):
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         path = tuple(variable[len(ENVIRONMENT_PREFIX) :].lower().split("__"))
         if path[0] not in Settings.model_fields:
             continue
-        yield variable, _nested(path, _environment_value(environ[variable]))
+        yield _Source(_Kind.VARIABLE, variable), _nested(path, _environment_value(environ[variable]))
 
 
 def _environment_value(text: str) -> object:
     if text[:1] in ("[", "{"):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text
 
@@ -96,9 +138,11 @@ def _nested(path: _KeyPath, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _lay_over(below: dict[str, Any], above: dict[str, Any], said_by: dict[_KeyPath, str], source: str) -> None:
+def _lay_over(below: dict[str, Any], above: dict[str, Any], said_by: dict[_KeyPath, _Source], source: _Source) -> None:
     def lay(below: dict[str, Any], above: dict[str, Any], path: _KeyPath) -> None:
         for key, value in above.items():
+            if path[:1] == ("origins",) and _ALTERNATIVES.get(key, key) not in above:
+                below.pop(_ALTERNATIVES[key], None)
             if isinstance(value, dict) and isinstance(below.get(key, {}), dict):
                 said_by.setdefault((*path, key), source)
                 lay(below.setdefault(key, {}), value, (*path, key))
@@ -109,35 +153,83 @@ def _lay_over(below: dict[str, Any], above: dict[str, Any], said_by: dict[_KeyPa
     lay(below, above, ())
 
 
-def _sentence(error: ErrorDetails, said_by: Mapping[_KeyPath, str]) -> str:
-    path = tuple(str(part) for part in error["loc"])
-    place = next((said_by[path[:n]] for n in range(len(path), 0, -1) if path[:n] in said_by), None)
-    if error["type"] == "extra_forbidden":
-        problem = f"unknown key; {_nearest(path)}"
-    else:
-        problem = error["msg"].removeprefix("Value error, ")
-        problem = problem[:1].lower() + problem[1:]
-    key = ".".join(path)
-    if place is not None and place.startswith("--"):
-        return f"{place}: {problem}"
-    return ": ".join(part for part in (place, key, problem) if part)
+def _sentence(error: ErrorDetails, said_by: Mapping[_KeyPath, _Source]) -> str:
+    """`place: key: what is wrong`; a flag and a variable name their key by themselves."""
+    # Numbers are places in a list, and the value that is shown says which; [key] is pydantic's word for a table's key.
+    path = tuple(part for part in error["loc"] if isinstance(part, str) and part != "[key]")
+    path += _key_within(error)
+    source = next((said_by[path[:n]] for n in range(len(path), 0, -1) if path[:n] in said_by), None)
+    problem = _problem(error, path, source)
+    place = () if source is None else (source.name,)
+    key = () if source is not None and source.kind is not _Kind.FILE else (_dotted(path),)
+    return ": ".join(part for part in (*place, *key, problem) if part)
 
 
-def _nearest(path: _KeyPath) -> str:
+def _key_within(error: ErrorDetails) -> _KeyPath:
+    cause = error.get("ctx", {}).get("error")
+    return (cause.key,) if isinstance(cause, WrongBesideOthersError) else ()
+
+
+def _problem(error: ErrorDetails, path: _KeyPath, source: _Source | None) -> str:
+    kind, bounds = error["type"], error.get("ctx", {})
+    if kind in _KINDS:
+        return f"takes {_KINDS[kind]}, not {_shown(error['input'])}"
+    if kind in _TABLE_TYPES:
+        below = (known[len(path) :] for known in _key_paths(Settings, ()) if _same_table(known[: len(path)], path))
+        return f"is a table, with keys such as {_dotted((*path, *next(filter(None, below))))}"
+    match kind:
+        case "extra_forbidden":
+            return f"unknown key; {_nearest(path, source)}"
+        case "value_error":
+            return str(bounds["error"])
+        case "greater_than_equal":
+            return f"takes a number of at least {bounds['ge']}, not {_shown(error['input'])}"
+        case "greater_than":
+            return f"takes a number above {bounds['gt']:g}, not {_shown(error['input'])}"
+        case "less_than_equal":
+            return f"takes a number of at most {bounds['le']:g}, not {_shown(error['input'])}"
+        case "literal_error":
+            return f"is {bounds['expected']}, not {_shown(error['input'])}"
+        case "too_short":
+            return "takes at least one"
+        case "string_too_short":
+            return "is empty"
+        case "missing":
+            return "is missing"
+    return error["msg"][:1].lower() + error["msg"][1:]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    text = str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
+
+
+def _dotted(path: _KeyPath) -> str:
+    """A key as TOML writes it."""
+    return ".".join(part if _BARE_KEY.fullmatch(part) else json.dumps(part) for part in path)
+
+
+def _nearest(path: _KeyPath, source: _Source | None) -> str:
+    def spelled(known: _KeyPath) -> str:
+        named = tuple(given if name == "NAME" else name for name, given in zip(known, path, strict=False))
+        full = named + known[len(named) :]
+        if source is not None and source.kind is _Kind.VARIABLE:
+            return ENVIRONMENT_PREFIX + "__".join(full).upper()
+        return _dotted(full)
+
     everywhere = list(_key_paths(Settings, ()))
     here = [known for known in everywhere if len(known) == len(path) and _same_table(known[:-1], path[:-1])]
-    close = difflib.get_close_matches(path[-1], [known[-1] for known in here], n=1)
-    if close:
-        return f"did you mean {close[0]}?"
-    elsewhere = difflib.get_close_matches(path[-1], [known[-1] for known in everywhere], n=1, cutoff=0.8)
-    if elsewhere:
-        found = next(known for known in everywhere if known[-1] == elsewhere[0])
-        return f"did you mean {'.'.join(found)}?"
+    for candidates, cutoff in ((here, 0.6), (everywhere, 0.8)):
+        close = difflib.get_close_matches(path[-1], [known[-1] for known in candidates], n=1, cutoff=cutoff)
+        if close:
+            return f"did you mean {spelled(next(known for known in candidates if known[-1] == close[0]))}?"
     return f"known here: {', '.join(known[-1] for known in here)}"
 
 
 def _same_table(known: _KeyPath, given: _KeyPath) -> bool:
-    return all(name in ("NAME", other) for name, other in zip(known, given, strict=True))
+    return len(known) == len(given) and all(name in ("NAME", other) for name, other in zip(known, given, strict=True))
 
 
 def _key_paths(model: type[BaseModel], above: _KeyPath) -> Iterator[_KeyPath]:
@@ -148,5 +240,7 @@ def _key_paths(model: type[BaseModel], above: _KeyPath) -> Iterator[_KeyPath]:
         annotation = field.annotation
         if get_origin(annotation) is dict:
             path, annotation = (*path, "NAME"), get_args(annotation)[1]
+        elif get_origin(annotation) is tuple:
+            annotation = get_args(annotation)[0]
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from _key_paths(annotation, path)

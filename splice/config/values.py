@@ -1,0 +1,148 @@
+"""The kinds of values that keys take: each checks one, and says in one sentence what would be right.
+
+What stands here is used as the type of a key in `settings`. A list may be given as its only element, so that an
+environment variable can set it without brackets.
+"""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from protocol import LocalProtocolError
+from protocol.rtmp import parse_url
+from splice.config.addresses import ListenAddress, OriginAddress
+
+__all__ = [
+    "Count",
+    "ForwardUrl",
+    "ListenAddresses",
+    "LivePaths",
+    "Network",
+    "Networks",
+    "OriginName",
+    "OriginUrl",
+    "OriginUrls",
+    "Ports",
+    "Seconds",
+    "SecondsOrNone",
+    "Target",
+    "WebOrigins",
+    "WrongBesideOthersError",
+]
+
+Network = IPv4Network | IPv6Network
+
+
+class WrongBesideOthersError(ValueError):
+    """A value that is right by itself, and wrong beside what other keys say; `key` is the one to look at."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(problem)
+        self.key: Final = key
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._~@-]{1,128}")
+_PATH: Final = re.compile(r"/[A-Za-z0-9._~@!$&'()*+,;=:/-]+")
+_WEB_ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?")
+_TEMPLATE_FIELD: Final = re.compile(r"\{([^{}]*)\}")
+_TEMPLATE_FIELDS: Final = ("app", "stream", "port")
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+
+def _no_truth(value: object) -> object:
+    if isinstance(value, bool):  # which Python takes for 0 and 1
+        raise ValueError(f"takes a number, not {str(value).lower()}")  # noqa: TRY004 -- pydantic reports ValueError alone
+    return value
+
+
+def _listen_address(value: object) -> object:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str):
+        ListenAddress.parse(text)
+    return text
+
+
+def _live_path(value: str) -> str:
+    if not _PATH.fullmatch(value) or value.startswith("/-/"):
+        raise ValueError(f"{value!r} is not a path such as /live (paths under /-/ are the door's own)")
+    return value
+
+
+def _web_origin(value: str) -> str:
+    if value != "*" and not _WEB_ORIGIN.fullmatch(value):
+        raise ValueError(f'{value!r} is neither "*" nor an origin as browsers send it, such as https://example.org')
+    return value
+
+
+def _network(value: object) -> object:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("takes texts such as 10.0.0.0/8")  # noqa: TRY004 -- pydantic reports ValueError alone
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        meant = f"; did you mean {ip_network(value, strict=False)}?"
+    except ValueError:
+        meant = ""
+    raise ValueError(f"{value!r} is not a network such as 10.0.0.0/8, nor an address{meant}")
+
+
+def _origin_name(value: str) -> str:
+    if not _NAME.fullmatch(value) or value in (".", ".."):
+        raise ValueError(f"{value!r} is not a name: 1 to 128 characters out of letters, digits and . _ ~ - @")
+    return value
+
+
+def _origin_url(value: str) -> str:
+    OriginAddress.parse(value)
+    return value
+
+
+def _origin_url_or_none(value: str) -> str:
+    return value and _origin_url(value)
+
+
+def _forward_url(value: str) -> str:
+    try:
+        url = parse_url(value)
+    except LocalProtocolError as error:
+        raise ValueError(str(error.args[0])) from None
+    if url.scheme != "rtmp":
+        raise ValueError("a forward goes to rtmp://host[:port]/app")
+    return value
+
+
+def _target(value: str) -> str:
+    fields = _TEMPLATE_FIELD.sub(lambda match: "x" if match[1] in _TEMPLATE_FIELDS else "{", value)
+    if value and (not fields.startswith("/") or not fields.isascii() or re.search(r"[\x00-\x20\x7f{}#]", fields)):
+        raise ValueError(
+            f"{value!r} is not a target such as /{{app}}/{{stream}}.flv; it begins with /, and its fields are {{app}}, "
+            "{stream} and {port}"
+        )
+    return value
+
+
+_OneOrMany: Final = BeforeValidator(_one_or_many)
+_Number: Final = BeforeValidator(_no_truth)
+
+Count = Annotated[int, _Number]
+Seconds = Annotated[float, _Number, Field(gt=0, le=86400)]
+SecondsOrNone = Annotated[float, _Number, Field(ge=0, le=86400)]
+ListenAddresses = Annotated[tuple[Annotated[str, BeforeValidator(_listen_address)], ...], _OneOrMany]
+LivePaths = Annotated[tuple[Annotated[str, AfterValidator(_live_path)], ...], _OneOrMany]
+WebOrigins = Annotated[tuple[Annotated[str, AfterValidator(_web_origin)], ...], _OneOrMany]
+Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], _OneOrMany]
+Ports = Annotated[tuple[Annotated[int, _Number, Field(ge=1, le=65535)], ...], _OneOrMany]
+OriginName = Annotated[str, AfterValidator(_origin_name)]
+OriginUrl = Annotated[str, AfterValidator(_origin_url_or_none)]
+OriginUrls = Annotated[tuple[Annotated[str, AfterValidator(_origin_url)], ...], _OneOrMany]
+ForwardUrl = Annotated[str, AfterValidator(_forward_url)]
+Target = Annotated[str, AfterValidator(_target)]
