@@ -7,13 +7,13 @@ Exit status: 0 for a whole file, 1 for a damaged one, 2 for a usage error, 130 a
 """
 
 import argparse
-import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from protocol import _tool_rtmp
 from protocol._tool_flv import FlvReport
 
 __all__ = ["main"]
@@ -101,13 +101,8 @@ def _print(lines: Iterable[str]) -> None:
         print(line)
 
 
-def _rtmp(arguments: list[str]) -> int:
-    status: int = importlib.import_module("protocol._tool_rtmp").main(arguments)
-    return status
+_TOOLS: Final[dict[str, Callable[[list[str]], int]]] = {"flv": _flv, "rtmp": _tool_rtmp.main}
 
 
-_TOOLS: Final[dict[str, Callable[[list[str]], int]]] = {"flv": _flv, "rtmp": _rtmp}
-
-
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover - tests run it as a process of its own
     sys.exit(main())

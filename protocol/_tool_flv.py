@@ -44,6 +44,7 @@ _TAG_NAMES: Final[dict[int, str]] = {
 }
 _CODED: Final = frozenset({VideoPacketType.CODED_FRAMES, VideoPacketType.CODED_FRAMES_X})
 _VIDEO_STARTS: Final = frozenset({VideoPacketType.SEQUENCE_START, VideoPacketType.MPEG2TS_SEQUENCE_START})
+_AUDIO_SEQUENCE: Final = frozenset({AudioPacketType.SEQUENCE_START, AudioPacketType.CODED_FRAMES})
 _LONGEST_VALUES: Final = 160
 
 
@@ -149,14 +150,15 @@ class FlvReport:
                 {"track": track.track_id, "codec": track.fourcc, "composition_time_ms": track.composition_time_ms}
                 for track in video.tracks
             ]
-        for track in video.tracks:
+        # Only what starts or continues a sequence tells a codec: ffmpeg sends every track's metadata as track 0's.
+        for track in video.tracks if video.packet_type in _VIDEO_STARTS | _CODED else ():
             seen = self._track(track.fourcc, "video", track.track_id)
             if video.packet_type in _CODED:
                 offset, size = self._decoder.event_offset, len(track.data)
                 self._summary.frame(seen, offset, tag.timestamp, size, keyframe=video.is_keyframe)
                 if video.is_keyframe and track.fourcc and seen.picture_size is None:
                     seen.picture_size = read_video_picture_size(track.fourcc, track.data)
-            elif video.packet_type in _VIDEO_STARTS and track.fourcc:
+            elif track.fourcc:
                 seen.video = read_video_configuration(track.fourcc, track.data) or seen.video
 
     def _describe_audio(self, line: JsonObject, tag: Tag, audio: AudioData) -> None:
@@ -169,14 +171,14 @@ class FlvReport:
         )
         if len(audio.tracks) > 1:
             line["tracks"] = [{"track": track.track_id, "codec": track.fourcc} for track in audio.tracks]
-        for track in audio.tracks:
+        for track in audio.tracks if audio.packet_type in _AUDIO_SEQUENCE else ():
             seen = self._track(track.fourcc, "audio", track.track_id)
             if audio.packet_type == AudioPacketType.CODED_FRAMES:
                 offset, size = self._decoder.event_offset, len(track.data)
                 self._summary.frame(seen, offset, tag.timestamp, size, keyframe=False)
                 if seen.audio is None and track.fourcc:
                     seen.audio = read_audio_frame(track.fourcc, track.data) or _legacy_sound(audio, track.fourcc)
-            elif audio.packet_type == AudioPacketType.SEQUENCE_START and track.fourcc:
+            elif track.fourcc:
                 seen.audio = read_audio_configuration(track.fourcc, track.data) or seen.audio
 
     def _track(self, fourcc: str | None, kind: str, track_id: int) -> TrackSummary:

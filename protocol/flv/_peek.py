@@ -16,6 +16,7 @@ __all__ = ["composition_time", "is_codec_configuration", "is_keyframe", "is_meta
 
 Body: TypeAlias = bytes | bytearray | memoryview
 
+# Plain numbers under short names: looking up a member of an enum costs more than all else that is done here.
 _SEQUENCE_START: Final = int(VideoPacketType.SEQUENCE_START)
 _CODED_FRAMES: Final = int(VideoPacketType.CODED_FRAMES)
 _CODED_FRAMES_X: Final = int(VideoPacketType.CODED_FRAMES_X)
@@ -31,6 +32,7 @@ _COMMAND: Final = VideoFrameType.COMMAND << 4
 _FRAME_TYPE_BITS: Final = 0x70
 _LOW_BITS: Final = 0x0F
 _AUDIO: Final = int(TagType.AUDIO)
+_VIDEO: Final = int(TagType.VIDEO)
 _AAC: Final = SoundFormat.AAC << 4
 _EX_AUDIO: Final = SoundFormat.EX_HEADER << 4
 _TIMED: Final = frozenset(fourcc.encode() for fourcc in TIMED_FOURCCS)
@@ -67,7 +69,7 @@ def is_codec_configuration(tag_type: int, body: Body) -> bool:
     if len(body) < 2:
         return False
     first = body[0]
-    if tag_type == TagType.VIDEO:
+    if tag_type == _VIDEO:
         if first & _FRAME_TYPE_BITS == _COMMAND:
             return False
         if first < EX_HEADER:
@@ -128,7 +130,7 @@ def track_id(tag_type: int, body: Body) -> int:
     if not body:
         return 0
     first = body[0]
-    if tag_type == TagType.VIDEO:
+    if tag_type == _VIDEO:
         multitrack = _VIDEO_MULTITRACK
         enhanced = first >= EX_HEADER and first & _FRAME_TYPE_BITS != _COMMAND
     else:

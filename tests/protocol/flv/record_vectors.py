@@ -24,7 +24,7 @@ def tone(rate: int, layout: str = "mono") -> list[str]:
 X265 = "info=0:bframes=2:log-level=0"
 HDR10 = "hdr10=1:max-cll=1000,400:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
 BT2020 = ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"]
-X264 = ["-c:v", "libx264", "-bf", "2", "-g", "5", "-pix_fmt", "yuv420p", "-x264-params", "threads=1"]
+X264 = ["-c:v", "libx264", "-bf", "2", "-g", "5", "-pix_fmt", "yuv420p", "-x264-params", "threads=1:b-adapt=0"]
 
 FILES: dict[str, tuple[str, list[str]]] = {
     "avc_main": (MODERN, [*PICTURE, *X264, "-profile:v", "main"]),
@@ -32,7 +32,12 @@ FILES: dict[str, tuple[str, list[str]]] = {
     "avc_high_444": (MODERN, [*PICTURE, *X264, "-pix_fmt", "yuv444p"]),
     "avc_interlaced": (
         MODERN,
-        [*["-f", "lavfi", "-i", "testsrc=size=160x100:rate=25"], *X264, "-x264-params", "threads=1:interlaced=1"],
+        [
+            *["-f", "lavfi", "-i", "testsrc=size=160x100:rate=25"],
+            *X264,
+            "-x264-params",
+            "threads=1:b-adapt=0:interlaced=1",
+        ],
     ),
     "hevc": (MODERN, [*PICTURE, "-c:v", "libx265", "-x265-params", X265, "-pix_fmt", "yuv420p"]),
     "hevc_hdr10": (

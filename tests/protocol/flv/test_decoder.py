@@ -4,7 +4,7 @@ import itertools
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import NEED_DATA, Limits, RemoteProtocolError, Timestamp
@@ -22,6 +22,7 @@ def test_a_recorded_file_gives_the_same_events_byte_by_byte(name: str) -> None:
     assert replay(data[index : index + 1] for index in range(len(data))) == replay([data])
 
 
+@settings(deadline=None)  # whole files on a busy machine
 @given(st.sampled_from(NAMES), st.lists(st.integers(0, 2**16), max_size=20))
 def test_a_recorded_file_gives_the_same_events_however_it_is_split(name: str, places: list[int]) -> None:
     data = recorded(name)
@@ -53,6 +54,7 @@ def test_a_truncated_file_gives_its_whole_tags_and_then_says_that_it_ends(name: 
                 decoder.close()
 
 
+@settings(deadline=None)  # whole files on a busy machine
 @given(st.sampled_from(NAMES), st.data())
 def test_a_mutated_file_raises_remote_protocol_error_or_decodes(name: str, data: st.DataObject) -> None:
     mutated = bytearray(recorded(name))
