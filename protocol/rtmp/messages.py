@@ -103,7 +103,10 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """All bytes received since the connection began, modulo 2**32; not those since the last one (section 5.4.3)."""
+    """All bytes received so far, modulo 2**32; not those since the last one (section 5.4.3).
+
+    Whether the handshake's bytes count is left open there, and programs differ; the sessions leave them out.
+    """
 
     sequence_number: int
 

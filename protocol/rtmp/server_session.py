@@ -158,6 +158,9 @@ class ServerSession(Session):
         self._write(Status(Code.RECONNECT_REQUEST, description, information={"tcUrl": tc_url} if tc_url else {}))
         return self.data_to_send()
 
+    def _opened(self) -> None:
+        """Nothing: the client speaks first."""
+
     def _may_send_media(self, message_stream_id: int) -> bool:
         return self._streams.get(message_stream_id) is ServerState.PLAYING
 

@@ -299,8 +299,9 @@ class Session(abc.ABC):
 
     # --- for the two sides ---
 
+    @abc.abstractmethod
     def _opened(self) -> None:
-        """The handshake is over."""
+        """The handshake is over: say what our side says first."""
 
     @abc.abstractmethod
     def _handle_command(self, command: Command) -> None:
@@ -356,7 +357,10 @@ class Session(abc.ABC):
         if not self._may_send_media(message_stream_id):
             message = f"no media may be sent on message stream {message_stream_id} now"
             raise LocalProtocolError(message, spec="RTMP 1.0, 7.2.2")
-        raw = RawMessage(timestamp, kind, message_stream_id, payload, MEDIA_CHUNK_STREAM_IDS[kind])
+        chunk_stream_id = MEDIA_CHUNK_STREAM_IDS.get(kind)
+        if chunk_stream_id is None:
+            raise LocalProtocolError(f"{kind} is no kind of media", spec="RTMP 1.0, 7.1")
+        raw = RawMessage(timestamp, kind, message_stream_id, payload, chunk_stream_id)
         chunks = self._writer.send(raw)
         return self.data_to_send() + chunks if self._out else chunks
 

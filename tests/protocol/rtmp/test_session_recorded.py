@@ -1,10 +1,13 @@
 """Recorded conversations of real programs, replayed through the sessions; see vectors/README.md."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from protocol import NEED_DATA
+from protocol import NEED_DATA, RemoteProtocolError
 from protocol.rtmp import (
     ClientSession,
     Connected,
@@ -32,16 +35,20 @@ NAMES_FOR_A_CLIENT = [name for name in NAMES if not name.startswith("gstreamer")
 WHOLE = 1 << 20
 
 
-def recorded_pieces(direction: str, size: int) -> list[bytes]:
-    data = VECTORS.joinpath(f"{direction}.bin").read_bytes()
+def unchanged(data: bytes) -> bytes:
+    return data
+
+
+def recorded_pieces(direction: str, size: int, change: Callable[[bytes], bytes]) -> list[bytes]:
+    data = change(VECTORS.joinpath(f"{direction}.bin").read_bytes())
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-def serve(name: str, size: int) -> list[Event]:
+def serve(name: str, size: int, change: Callable[[bytes], bytes] = unchanged) -> list[Event]:
     """What a server makes of a recorded client; it accepts everything."""
     session = ServerSession(random_bytes=counted_bytes)
     events: list[Event] = []
-    for piece in recorded_pieces(f"{name}.client", size):
+    for piece in recorded_pieces(f"{name}.client", size, change):
         session.receive_data(piece)
         while news := drain(session):
             events += news
@@ -51,11 +58,11 @@ def serve(name: str, size: int) -> list[Event]:
     return events
 
 
-def visit(name: str, size: int) -> list[Event]:
+def visit(name: str, size: int, change: Callable[[bytes], bytes] = unchanged) -> list[Event]:
     """What a client makes of a recorded server."""
     session = ClientSession(RtmpUrl("rtmp", "h", 1935, "live", "test"), random_bytes=counted_bytes)
     events: list[Event] = []
-    for piece in recorded_pieces(f"{name}.server", size):
+    for piece in recorded_pieces(f"{name}.server", size, change):
         session.receive_data(piece)
         while not isinstance(event := session.next_event(), type(NEED_DATA)):
             events.append(event)  # type: ignore[arg-type]  # PAUSED never comes: nothing here asks for it
@@ -117,3 +124,28 @@ def test_a_publishing_that_ended_is_told_on_both_sides() -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if "-play-" in name])
 def test_a_player_that_left_is_told(name: str) -> None:
     assert serve(name, 100)[-1] == PlayStopped(1)
+
+
+HANDSHAKE_SIZE = 1 + 2 * 1536
+
+
+@given(
+    name=st.sampled_from(NAMES),
+    follow=st.sampled_from([serve, visit]),
+    places=st.lists(st.integers(0, 2000), min_size=1, max_size=4),
+    byte=st.integers(0, 255),
+    size=st.sampled_from([97, WHOLE]),
+)
+def test_damaged_recordings_break_or_are_understood(
+    name: str, follow: Callable[..., list[Event]], places: list[int], byte: int, size: int
+) -> None:
+    def damage(data: bytes) -> bytes:
+        damaged = bytearray(data)
+        for place in places:
+            damaged[(HANDSHAKE_SIZE + place) % len(damaged)] = byte
+        return bytes(damaged)
+
+    try:
+        follow(name, size, damage)
+    except RemoteProtocolError as error:
+        assert error.spec

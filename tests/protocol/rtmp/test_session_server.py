@@ -679,6 +679,12 @@ def test_nothing_can_be_sent_before_the_handshake_or_as_media_to_a_publisher() -
         session.send_media(*VIDEO)
 
 
+def test_what_is_no_media_cannot_be_sent_as_media() -> None:
+    session, _ = playing_server()
+    with pytest.raises(LocalProtocolError, match="no kind of media"):
+        session.send_media(20, 0, b"")  # type: ignore[arg-type]  # the misuse
+
+
 def test_chunks_made_elsewhere_may_go_between_the_sessions_own() -> None:
     session, peer = playing_server()
     big = VIDEO._replace(payload=bytes(range(256)) * 40)
