@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         settings = _load(flags, file)
     except ConfigError as error:
         _fail(_USAGE_ERROR, str(error))
-    demo = flags.demo or not (settings.origins or file)
+    demo = flags.demo or not (settings.origins or settings.rtmp_listen or file)
     if not (flags.listen or file or flags.check):
         _fail(_USAGE_ERROR, "--listen: say where to listen, such as --listen 18090, or name a file with --config")
     if flags.check:
@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         type=_origin,
         help="an origin, such as a=http://10.0.0.8:8080; repeatable",
+    )
+    add(
+        "--rtmp",
+        metavar="[HOST:]PORT",
+        action="append",
+        type=_listen_address,
+        help="accept RTMP publishers and players; repeatable",
     )
     add("--demo", action="store_true", help="add the embedded origin `demo`, a clip that plays for ever")
     add(
@@ -105,6 +112,8 @@ def _load(flags: argparse.Namespace, file: Path | None) -> Settings:
     given: dict[tuple[str, ...], tuple[str, Any]] = {}
     if flags.listen:
         given[("listen",)] = ("--listen", flags.listen)
+    if flags.rtmp:
+        given[("rtmp_listen",)] = ("--rtmp", flags.rtmp)
     for name, url in flags.origin or ():
         given[("origins", name, "url")] = ("--origin", url)
     return load_settings(flags=given, environ=os.environ, file=file)

@@ -14,12 +14,14 @@ import structlog
 import trio
 
 from splice.answers import ALLOWED_METHODS, CorsPolicy, no_such_path, own_file, preflight, refusal
+from splice.egress import Egress
+from splice.finder import StreamFinder
 from splice.gateway import Gateway
 from splice.http import Fields, RequestError, RequestHead
 from splice.listeners import socket_address
 from splice.origins import OriginError
 from splice.proxies import TrustedProxies
-from splice.routing import HubRoute, Router, RoutingError, SpliceRoute
+from splice.routing import HubRoute, Route, Router, RoutingError, SpliceRoute
 from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
@@ -35,6 +37,7 @@ class DoorRules:
     Args:
         router: reads targets.
         gateway: serves the splice route.
+        egress: serves the hub route.
         cors: whose pages may read.
         proxies: whose X-Forwarded-For is believed.
         head_s: seconds for a request's head to be whole.
@@ -44,6 +47,7 @@ class DoorRules:
 
     router: Router
     gateway: Gateway
+    egress: Egress
     cors: CorsPolicy
     proxies: TrustedProxies
     head_s: float
@@ -61,8 +65,9 @@ class _Refused(Exception):  # noqa: N818 -- not an error of ours: the answer tha
 class Door:
     """Serves the connections of the media listeners."""
 
-    def __init__(self, *, rules: DoorRules, viewers: Viewers) -> None:
+    def __init__(self, *, rules: DoorRules, finder: StreamFinder, viewers: Viewers) -> None:
         self.rules = rules
+        self._finder: Final = finder
         self._viewers: Final = viewers
 
     async def serve(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
@@ -122,14 +127,13 @@ class Door:
             raise _Refused(error.status, error.detail) from None
         except LimitReachedError as error:
             raise _Refused(503, str(error)) from None
-        if isinstance(route, HubRoute):
-            raise _Refused(404, "nobody publishes this stream here; where it lies with an origin, name it with src=")
+        route = self._finder.settle(route)
         viewer = Viewer(
             id=self._viewers.next_id(),
             peer=connection.peer,
             address=client,
-            route="splice",
-            origin=route.origin.name,
+            route="splice" if isinstance(route, SpliceRoute) else "hub",
+            origin=None if isinstance(route, HubRoute) else route.origin.name,
             app=route.app,
             stream=route.stream,
             protocol="http-flv",
@@ -141,7 +145,7 @@ class Door:
         self,
         connection: ViewerSocket,
         head: RequestHead,
-        route: SpliceRoute,
+        route: Route,
         viewer: Viewer,
         rules: DoorRules,
         cors_fields: Fields,
@@ -152,15 +156,15 @@ class Door:
         reason, status = EndReason.ERROR, None
         try:
             with self._viewers.present(viewer), viewer.scope:
-                reason = await rules.gateway.serve(
-                    connection,
-                    head,
-                    route,
-                    viewer,
-                    cors_fields=cors_fields,
-                    forwarded_for=rules.proxies.forwarded_for(connection.address, head.get(b"x-forwarded-for")),
-                )
-        except OriginError as error:
+                if isinstance(route, SpliceRoute):
+                    forwarded_for = rules.proxies.forwarded_for(connection.address, head.get(b"x-forwarded-for"))
+                    reason = await rules.gateway.serve(
+                        connection, head, route, viewer, cors_fields=cors_fields, forwarded_for=forwarded_for
+                    )
+                else:
+                    found = self._finder.found(route)
+                    reason = await rules.egress.serve(connection, head, found, viewer, cors_fields=cors_fields)
+        except (OriginError, RoutingError) as error:
             reason, status = EndReason.REFUSED, error.status
             raise _Refused(error.status, error.detail) from None
         finally:

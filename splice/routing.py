@@ -6,13 +6,14 @@ plain characters, and neither a letter's case nor a `;` may hide a second one.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from splice.config import OriginAddress, OriginSettings
 
-__all__ = ["HubRoute", "Origin", "Query", "Route", "Router", "RoutingError", "SpliceRoute"]
+__all__ = ["HubRoute", "Origin", "Query", "RelayRoute", "Route", "Router", "RoutingError", "SpliceRoute", "is_name"]
 
 _NAME: Final = re.compile(rb"[A-Za-z0-9._~@-]{1,128}")
 _PORT: Final = re.compile(rb"[1-9][0-9]{0,4}")
@@ -37,10 +38,11 @@ class Origin:
     addresses: tuple[OriginAddress, ...]
     target: str
     ports: frozenset[int]
+    relayed: bool = False
 
     @classmethod
     def from_settings(cls, name: str, settings: OriginSettings) -> "Origin":
-        return cls(name, settings.addresses, settings.target, frozenset(settings.ports))
+        return cls(name, settings.addresses, settings.target, frozenset(settings.ports), settings.relayed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +71,35 @@ class SpliceRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class HubRoute:
-    """Scheme two: the stream `app/stream` of the door's own hub."""
+class RelayRoute:
+    """Scheme two: `app/stream` of `origin`, pulled once and shared."""
 
+    origin: Origin
     app: str
     stream: str
 
 
-Route = SpliceRoute | HubRoute
+@dataclass(frozen=True, slots=True)
+class HubRoute:
+    """Scheme two: the stream `app/stream` that is published here; else `otherwise`, where there is a default origin."""
+
+    app: str
+    stream: str
+    otherwise: SpliceRoute | RelayRoute | None = None
+
+
+Route = SpliceRoute | RelayRoute | HubRoute
 
 
 class Router:
     """Reads requests by the configured paths and origins. It keeps no state, so a reload makes a new one."""
 
-    def __init__(self, *, live_paths: tuple[str, ...], origins: dict[str, OriginSettings]) -> None:
+    def __init__(
+        self, *, live_paths: tuple[str, ...], origins: Mapping[str, OriginSettings], default_origin: str = ""
+    ) -> None:
         self._live_paths = frozenset(path.encode() for path in live_paths)
         self._origins = {name: Origin.from_settings(name, settings) for name, settings in origins.items()}
+        self._default = self._origins.get(default_origin)
 
     def query(self, path: bytes, query: bytes | None) -> Query | None:
         """The stream that a request-target names, or None where the path is none of a stream's.
@@ -106,18 +121,27 @@ class Router:
             RoutingError: 404: there is no such origin; 400: this one takes no such port, or no %.
         """
         if query.src is None:
-            return HubRoute(query.app, query.stream)
+            otherwise = None if self._default is None else _origin_route(self._default, query, target)
+            return HubRoute(query.app, query.stream, otherwise)
         origin = self._origins.get(query.src)
         if origin is None:
             raise RoutingError(404, "no origin has this name; ask the operator which src there are")
-        if query.port is not None and origin.ports and query.port not in origin.ports:
-            raise RoutingError(400, "port is none of those that this origin lets through")
-        if query.encoded is not None and not origin.target:
-            raise RoutingError(400, f"{query.encoded} holds a %; write its value in plain characters")
-        if origin.target:
-            port = "" if query.port is None else str(query.port)
-            target = origin.target.format(app=query.app, stream=query.stream, port=port).encode()
-        return SpliceRoute(origin, target, query.app, query.stream)
+        return _origin_route(origin, query, target)
+
+
+def _origin_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute | RelayRoute:
+    # A pull goes to the port of the origin's URL, and serves whoever asks; so that is what ?port= may say there.
+    ports = origin.ports or (frozenset(address.port for address in origin.addresses) if origin.relayed else None)
+    if query.port is not None and ports and query.port not in ports:
+        raise RoutingError(400, "port is none of those that this origin lets through")
+    if origin.relayed:
+        return RelayRoute(origin, query.app, query.stream)
+    if query.encoded is not None and not origin.target:
+        raise RoutingError(400, f"{query.encoded} holds a %; write its value in plain characters")
+    if origin.target:
+        port = "" if query.port is None else str(query.port)
+        target = origin.target.format(app=query.app, stream=query.stream, port=port).encode()
+    return SpliceRoute(origin, target, query.app, query.stream)
 
 
 def _live_query(query: bytes) -> Query:
@@ -157,6 +181,11 @@ def _no_parameter_inside(field: bytes) -> None:
         name = unquote_to_bytes(hidden.partition(b"=")[0]).lower()
         if name in _PARAMETERS:
             raise RoutingError(400, f"{name.decode()} stands beside a semicolon; separate parameters with &")
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name an app or a stream, here and over RTMP."""
+    return text not in (".", "..") and text.isascii() and _NAME.fullmatch(text.encode()) is not None
 
 
 def _required(given: dict[bytes, bytes], name: bytes) -> bytes:

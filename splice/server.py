@@ -8,22 +8,26 @@ import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 import trio
 
 from splice import __version__
-from splice.answers import CorsPolicy
-from splice.config import ConfigError, OriginSettings, Settings
+from splice.config import ConfigError, ListenAddress, OriginSettings, Settings
 from splice.demo import DemoOrigin
-from splice.door import Door, DoorRules
-from splice.gateway import Gateway
+from splice.door import Door
+from splice.finder import StreamFinder
+from splice.hub import Hub, LiveStream
 from splice.listeners import accept_forever, open_listeners, socket_address
-from splice.proxies import TrustedProxies
+from splice.origins import OriginError
 from splice.pump import Pump, open_pump
-from splice.routing import Router
-from splice.stats import EndReason, Viewers
+from splice.routing import Origin
+from splice.rtmp_door import RtmpDoor
+from splice.rules import door_rules, hub_limits, rtmp_rules
+from splice.stats import EndReason, Publishers, Viewers
 
 __all__ = ["DEMO_ORIGIN", "serve"]
 
@@ -33,6 +37,7 @@ _CLEAN_EXIT: Final = 0
 _INTERRUPTED_EXIT: Final = 130
 _DESCRIPTORS_A_VIEWER: Final = 2  # its own and its origin's
 _SPARE_DESCRIPTORS: Final = 64  # listeners, epolls, log, time zone files, a dial's extra attempts, pipes
+_NEEDS_RESTART: Final = ("listen", "rtmp_listen")
 
 _log = structlog.get_logger()
 
@@ -51,76 +56,100 @@ async def serve(settings: Settings, *, demo: bool, reload: Callable[[], Settings
         ListenError: an address cannot be listened on; nothing was served.
     """
     _raise_descriptor_limit(settings.limits.viewers)
-    listeners = open_listeners(settings.listen_addresses)
-    try:
+    with _Listeners.open(settings) as listeners:
         async with open_pump() as pump, trio.open_nursery() as nursery:
             demo_url = f"http://127.0.0.1:{await nursery.start(DemoOrigin().serve)}" if demo else None
-            server = _Server(pump, settings, demo_url)
+            server = _Server(pump, nursery, settings, demo_url)
             status = await server.run(listeners, reload)
             nursery.cancel_scope.cancel()
-    finally:
-        for listener in listeners:
-            listener.close()
     _log.info("stopped", status=status)
     return status
 
 
+@dataclass(frozen=True, slots=True)
+class _Listeners:
+    """All listening sockets, by what is spoken there; a context manager that closes them."""
+
+    http: list[socket.socket]
+    rtmp: list[socket.socket]
+
+    @classmethod
+    def open(cls, settings: Settings) -> "_Listeners":
+        listeners = cls([], [])
+        try:
+            listeners.http.extend(open_listeners(map(ListenAddress.parse, settings.listen)))
+            listeners.rtmp.extend(open_listeners(map(ListenAddress.parse, settings.rtmp_listen)))
+        except BaseException:
+            listeners.close()
+            raise
+        return listeners
+
+    def close(self) -> None:
+        for listener in (*self.http, *self.rtmp):
+            listener.close()
+
+    def __enter__(self) -> "_Listeners":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
 class _Server:
-    def __init__(self, pump: Pump, settings: Settings, demo_url: str | None) -> None:
+    """One of everything. Streams and pulls outlive connections, and run in `nursery`."""
+
+    def __init__(self, pump: Pump, nursery: trio.Nursery, settings: Settings, demo_url: str | None) -> None:
         self._pump = pump
         self._settings = settings
         self._demo_url = demo_url
         limits = settings.limits
-        self._viewers = Viewers(limit=limits.viewers, limit_per_address=limits.viewers_per_address)
-        self._door = Door(rules=self._rules(settings), viewers=self._viewers)
-
-    def _rules(self, settings: Settings) -> DoorRules:
-        origins = dict(settings.origins)
-        if self._demo_url is not None:
-            origins[DEMO_ORIGIN] = OriginSettings(url=self._demo_url)
-        timeouts = settings.timeouts
-        gateway = Gateway(
-            pump=self._pump,
-            user_agent=f"splice/{__version__}".encode(),
-            connect_s=timeouts.connect_s,
-            origin_head_s=timeouts.origin_head_s,
-            stall_s=timeouts.stall_s,
+        self._viewers = Viewers(
+            limit=limits.viewers,
+            limit_per_address=limits.viewers_per_address,
+            limit_per_stream=limits.viewers_per_stream,
         )
-        return DoorRules(
-            router=Router(live_paths=settings.live_path, origins=origins),
-            gateway=gateway,
-            cors=CorsPolicy(settings.cors_origins),
-            proxies=TrustedProxies(settings.trusted_proxies),
-            head_s=timeouts.head_s,
-            live_path=settings.live_path[0],
-            demo=self._demo_url is not None,
+        self._publishers = Publishers(limit=limits.publishers)
+        self._hub = Hub(nursery, limits=lambda app: hub_limits(self._settings), takeover_s=settings.hub.takeover_s)
+        relays = _NoRelays()
+        finder = StreamFinder(self._hub, relays, wait_s=lambda app: self._settings.hub.wait_for_stream_s)
+        rules = door_rules(settings, self._origins(settings), pump=pump, demo=demo_url is not None)
+        self._door = Door(rules=rules, finder=finder, viewers=self._viewers)
+        self._rtmp_door = RtmpDoor(
+            rules=rtmp_rules(settings),
+            hub=self._hub,
+            find_stream=lambda app, stream, src: finder.found_for_player(self._door.rules.router, app, stream, src),
+            publishers=self._publishers,
+            viewers=self._viewers,
         )
 
-    async def run(self, listeners: list[socket.socket], reload: Callable[[], Settings]) -> int:
+    def _origins(self, settings: Settings) -> dict[str, OriginSettings]:
+        demo = {} if self._demo_url is None else {DEMO_ORIGIN: OriginSettings(url=self._demo_url)}
+        return settings.origins | demo
+
+    async def run(self, listeners: _Listeners, reload: Callable[[], Settings]) -> int:
+        """Accept until a signal says otherwise, then drain; the exit status."""
         async with trio.open_nursery() as connections:
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
                 async with trio.open_nursery() as accepting:
-                    for listener in listeners:
-                        accepting.start_soon(
-                            accept_forever,
-                            listener,
-                            lambda accepted, peer: connections.start_soon(self._door.serve, accepted, peer),
-                        )
+                    for sockets, door in ((listeners.http, self._door), (listeners.rtmp, self._rtmp_door)):
+                        for listener in sockets:
+                            accepting.start_soon(accept_forever, listener, _starter(connections, door))
                     self._announce(listeners)
                     async for number in signals:
                         if number != signal.SIGHUP:
                             break
                         self._reload(reload)
                     accepting.cancel_scope.cancel()
-                for listener in listeners:
-                    listener.close()
+                listeners.close()
                 status = await self._drain(signals)
             connections.cancel_scope.cancel()
         return status
 
-    def _announce(self, listeners: list[socket.socket]) -> None:
-        http = [socket_address(listener.getsockname()) for listener in listeners]
-        _log.info("ready", http=http, rtmp=[], admin=[], https=[], rtmps=[], version=__version__)
+    def _announce(self, listeners: _Listeners) -> None:
+        http, rtmp = (
+            [socket_address(listener.getsockname()) for listener in group] for group in (listeners.http, listeners.rtmp)
+        )
+        _log.info("ready", http=http, rtmp=rtmp, admin=[], https=[], rtmps=[], version=__version__)
 
     def _reload(self, reload: Callable[[], Settings]) -> None:
         try:
@@ -128,11 +157,17 @@ class _Server:
         except ConfigError as error:
             _log.error("reload.failed", error=str(error), consequence="the old configuration stays in force")
             return
-        needs_restart = [key for key in ("listen",) if getattr(settings, key) != getattr(self._settings, key)]
+        needs_restart = [key for key in _NEEDS_RESTART if getattr(settings, key) != getattr(self._settings, key)]
         self._settings = settings
-        self._door.rules = self._rules(settings)
-        self._viewers.limit = settings.limits.viewers
-        self._viewers.limit_per_address = settings.limits.viewers_per_address
+        demo = self._demo_url is not None
+        self._door.rules = door_rules(settings, self._origins(settings), pump=self._pump, demo=demo)
+        self._rtmp_door.rules = rtmp_rules(settings)
+        self._hub.takeover_s = settings.hub.takeover_s
+        limits = settings.limits
+        self._viewers.limit = limits.viewers
+        self._viewers.limit_per_address = limits.viewers_per_address
+        self._viewers.limit_per_stream = limits.viewers_per_stream
+        self._publishers.limit = limits.publishers
         _log.info("reload.done", needs_restart=needs_restart)
 
     async def _drain(self, signals: AsyncIterator[int]) -> int:
@@ -154,7 +189,19 @@ class _Server:
                 await self._viewers.wait_none()
                 nursery.cancel_scope.cancel()
         self._viewers.end_all(EndReason.DRAINED)
+        self._publishers.end_all(EndReason.DRAINED)
         return status
+
+
+class _NoRelays:
+    """Until pulls are there."""
+
+    def watched(self, origin: Origin, app: str, stream: str) -> AbstractAsyncContextManager[LiveStream]:
+        raise OriginError(502, "this door cannot pull yet")
+
+
+def _starter(connections: trio.Nursery, door: Door | RtmpDoor) -> Callable[[socket.socket, tuple[str, int]], None]:
+    return lambda accepted, peer: connections.start_soon(door.serve, accepted, peer)
 
 
 def _raise_descriptor_limit(viewers: int) -> None:

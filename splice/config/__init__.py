@@ -6,15 +6,26 @@ values that they need, never the whole.
 """
 
 from splice.config.addresses import ListenAddress, OriginAddress
-from splice.config.settings import Limits, OriginSettings, Settings, Timeouts
+from splice.config.settings import (
+    ForwardSettings,
+    HubSettings,
+    Limits,
+    OriginSettings,
+    PublishSettings,
+    Settings,
+    Timeouts,
+)
 from splice.config.sources import ConfigError, load_settings, settings_as_toml
 
 __all__ = [
     "ConfigError",
+    "ForwardSettings",
+    "HubSettings",
     "Limits",
     "ListenAddress",
     "OriginAddress",
     "OriginSettings",
+    "PublishSettings",
     "Settings",
     "Timeouts",
     "load_settings",

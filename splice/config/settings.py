@@ -1,13 +1,15 @@
 """What there is to set: every key with its default, its unit and its rule. A key that is not here is an error."""
 
 from functools import cached_property
-from typing import Annotated, Self
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from splice.config.addresses import ListenAddress, OriginAddress
 from splice.config.values import (
     Count,
+    ForwardUrl,
     ListenAddresses,
     LivePaths,
     Network,
@@ -20,9 +22,19 @@ from splice.config.values import (
     SecondsOrNone,
     Target,
     WebOrigins,
+    WrongBesideOthersError,
 )
 
-__all__ = ["Limits", "Network", "OriginSettings", "Settings", "Timeouts"]
+__all__ = [
+    "ForwardSettings",
+    "HubSettings",
+    "Limits",
+    "Network",
+    "OriginSettings",
+    "PublishSettings",
+    "Settings",
+    "Timeouts",
+]
 
 
 class _Frozen(BaseModel):
@@ -32,8 +44,14 @@ class _Frozen(BaseModel):
 class OriginSettings(_Frozen):
     """A server that the door dials."""
 
-    url: Annotated[OriginUrl, Field(description="http://host[:port]")] = ""
+    url: Annotated[
+        OriginUrl, Field(description="http://host[:port], or rtmp://host[:port], which is always relayed")
+    ] = ""
     urls: Annotated[OriginUrls, Field(description="several of them, tried in turn")] = ()
+    mode: Annotated[
+        Literal["splice", "relay"],
+        Field(description="splice: a connection for each viewer; relay: one pull, shared by all"),
+    ] = "splice"
     target: Annotated[
         Target,
         Field(description="what the origin is asked for; empty: the viewer's own request-target, byte for byte"),
@@ -44,6 +62,9 @@ class OriginSettings(_Frozen):
     def _has_an_address(self) -> Self:
         if bool(self.url) == bool(self.urls):
             raise ValueError('an origin has either url = "http://host[:port]" or urls = ["...", "..."]')
+        schemes = {OriginAddress.parse(url).scheme for url in self.urls or (self.url,)}
+        if len(schemes) > 1:
+            raise ValueError("an origin's urls are all http:// or all rtmp://")
         return self
 
     @cached_property
@@ -51,12 +72,22 @@ class OriginSettings(_Frozen):
         """Where to dial, in the order in which to try."""
         return tuple(OriginAddress.parse(url) for url in self.urls or (self.url,))
 
+    @property
+    def relayed(self) -> bool:
+        """Whether its streams are pulled once and shared."""
+        return self.mode == "relay" or self.addresses[0].scheme == "rtmp"
+
 
 class Limits(_Frozen):
     """How many at a time; 0 where it says so is no limit."""
 
     viewers: Annotated[Count, Field(ge=1, description="viewers in all")] = 10000
     viewers_per_address: Annotated[Count, Field(ge=0, description="viewers of one address; 0: no limit of its own")] = 0
+    viewers_per_stream: Annotated[Count, Field(ge=0, description="viewers of one stream; 0: no limit of its own")] = 0
+    publishers: Annotated[Count, Field(ge=1, description="RTMP publishers in all")] = 1000
+    rtmp_pending: Annotated[
+        Count, Field(ge=1, description="RTMP connections that neither publish nor play yet, in all")
+    ] = 1000
 
 
 class Timeouts(_Frozen):
@@ -66,7 +97,55 @@ class Timeouts(_Frozen):
     connect_s: Annotated[Seconds, Field(description="until one address of an origin has accepted")] = 5.0
     origin_head_s: Annotated[Seconds, Field(description="until an origin's response head is whole")] = 10.0
     stall_s: Annotated[Seconds, Field(description="no byte from the origin, or none taken by the viewer")] = 30.0
+    first_tag_s: Annotated[
+        Seconds, Field(description="until a relay's origin has sent its first tag; then its next url is tried")
+    ] = 5.0
+    publish_idle_s: Annotated[Seconds, Field(description="no media from a publisher")] = 30.0
     drain_s: Annotated[SecondsOrNone, Field(description="what viewers still get after SIGTERM")] = 5.0
+
+
+class HubSettings(_Frozen):
+    """How live streams are held and sent on."""
+
+    merge_ms: Annotated[
+        Count, Field(ge=0, le=1000, description="packets of so many milliseconds go out together; 0: each at once")
+    ] = 20
+    gop_cache_bytes: Annotated[Count, Field(ge=0, description="bytes kept for those who join")] = 8388608
+    gop_cache_s: Annotated[SecondsOrNone, Field(description="and seconds; 0: no cache")] = 30.0
+    backlog_bytes: Annotated[Count, Field(ge=65536, description="bytes that may wait for a viewer")] = 4194304
+    backlog_s: Annotated[
+        Seconds, Field(description="and seconds, from the oldest; who passes either goes on at the next keyframe")
+    ] = 3.0
+    tracks_wait_ms: Annotated[
+        Count,
+        Field(ge=0, le=60000, description="how long a second track is waited for before the first viewer's header"),
+    ] = 500
+    republish_grace_s: Annotated[
+        SecondsOrNone, Field(description="how long a stream and its viewers stay when its publisher has gone")
+    ] = 10.0
+    takeover_s: Annotated[
+        SecondsOrNone, Field(description="after so much silence a publisher loses its name to another")
+    ] = 5.0
+    idle_stop_s: Annotated[SecondsOrNone, Field(description="how long a pull goes on without viewers")] = 10.0
+    wait_for_stream_s: Annotated[
+        SecondsOrNone, Field(description="how long a viewer waits for a stream that is not here yet")
+    ] = 0.0
+
+
+class PublishSettings(_Frozen):
+    """Who may publish."""
+
+    allow: Annotated[Networks, Field(description="networks of publishers")] = (
+        IPv4Network("127.0.0.0/8"),
+        IPv6Network("::1/128"),
+    )
+
+
+class ForwardSettings(_Frozen):
+    """Streams that are sent on to another RTMP server."""
+
+    streams: Annotated[str, Field(min_length=1, description="APP/STREAM, where * stands for any characters")]
+    to: Annotated[ForwardUrl, Field(description="rtmp://host[:port]/app[/stream]")]
 
 
 class Settings(_Frozen):
@@ -75,6 +154,9 @@ class Settings(_Frozen):
     listen: Annotated[
         ListenAddresses, Field(min_length=1, description="[HOST:]PORT of the media door; no HOST: all addresses")
     ] = ("18090",)
+    rtmp_listen: Annotated[
+        ListenAddresses, Field(description="[HOST:]PORT for RTMP publishers and players; none: off")
+    ] = ()
     live_path: Annotated[
         LivePaths,
         Field(min_length=1, description="the path of /live?src=..., or a list of paths"),
@@ -85,8 +167,20 @@ class Settings(_Frozen):
     ] = ("*",)
     trusted_proxies: Annotated[Networks, Field(description="networks whose X-Forwarded-For is believed")] = ()
     origins: Annotated[dict[OriginName, OriginSettings], Field(description="the servers behind the door, by name")] = {}
+    default_origin: Annotated[
+        str, Field(description="asked for a request without src, when the hub does not have the stream")
+    ] = ""
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    hub: HubSettings = HubSettings()
+    publish: PublishSettings = PublishSettings()
+    forward: Annotated[tuple[ForwardSettings, ...], Field(description="streams that are sent on")] = ()
+
+    @model_validator(mode="after")
+    def _default_origin_exists(self) -> Self:
+        if self.default_origin and self.default_origin not in self.origins:
+            raise WrongBesideOthersError("default_origin", f"there is no origin {self.default_origin!r}")
+        return self
 
     @cached_property
     def listen_addresses(self) -> tuple[ListenAddress, ...]:

@@ -76,7 +76,7 @@ class Subscriber:
     def offer(self, piece: bytes, batch: "Batch") -> None:
         """Send a batch, or what of it can be sent, or keep it, or leave it out."""
         if self._awaits_keyframe:
-            if not batch.begins_at_keyframe:
+            if self._paused or not batch.begins_at_keyframe:
                 return
             self._awaits_keyframe = False
             if self._configured_by != batch.configuration_before:
@@ -98,6 +98,11 @@ class Subscriber:
                 self._keep(memoryview(piece)[sent:], batch.made_at)
                 return
         self._keep(piece, batch.made_at)
+
+    def pause(self, *, paused: bool) -> None:
+        """Leave everything out, or go on at the next keyframe."""
+        self._paused = paused
+        self._awaits_keyframe = True
 
     def insert(self, piece: bytes, now: float) -> None:
         """Send something of the connection's own, such as a pong, between two pieces."""

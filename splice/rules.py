@@ -1,0 +1,70 @@
+"""From the settings to the few values that each component takes; made anew by a reload."""
+
+from collections.abc import Mapping
+
+from splice import __version__
+from splice.answers import CorsPolicy
+from splice.config import OriginSettings, Settings
+from splice.door import DoorRules
+from splice.egress import Egress
+from splice.gateway import Gateway
+from splice.hub import HubLimits
+from splice.proxies import TrustedProxies
+from splice.pump import Pump
+from splice.routing import Router
+from splice.rtmp_door import RtmpRules
+
+__all__ = ["USER_AGENT", "door_rules", "hub_limits", "rtmp_rules"]
+
+USER_AGENT = f"splice/{__version__}"
+
+
+def door_rules(settings: Settings, origins: Mapping[str, OriginSettings], *, pump: Pump, demo: bool) -> DoorRules:
+    """What HTTP requests are judged and served by.
+
+    Args:
+        origins: the configured ones, and the demo's where it runs.
+    """
+    timeouts = settings.timeouts
+    return DoorRules(
+        router=Router(live_paths=settings.live_path, origins=origins, default_origin=settings.default_origin),
+        gateway=Gateway(
+            pump=pump,
+            user_agent=USER_AGENT.encode(),
+            connect_s=timeouts.connect_s,
+            origin_head_s=timeouts.origin_head_s,
+            stall_s=timeouts.stall_s,
+        ),
+        egress=Egress(stall_s=timeouts.stall_s),
+        cors=CorsPolicy(settings.cors_origins),
+        proxies=TrustedProxies(settings.trusted_proxies),
+        head_s=timeouts.head_s,
+        live_path=settings.live_path[0],
+        demo=demo,
+    )
+
+
+def rtmp_rules(settings: Settings) -> RtmpRules:
+    """What RTMP connections are judged and served by."""
+    timeouts = settings.timeouts
+    return RtmpRules(
+        publish_allow=settings.publish.allow,
+        head_s=timeouts.head_s,
+        publish_idle_s=timeouts.publish_idle_s,
+        stall_s=timeouts.stall_s,
+        pending=settings.limits.rtmp_pending,
+    )
+
+
+def hub_limits(settings: Settings) -> HubLimits:
+    """What live streams are run by; those that run already keep what they began with."""
+    hub = settings.hub
+    return HubLimits(
+        merge_s=hub.merge_ms / 1000,
+        gop_cache_bytes=hub.gop_cache_bytes,
+        gop_cache_s=hub.gop_cache_s,
+        backlog_bytes=hub.backlog_bytes,
+        backlog_s=hub.backlog_s,
+        tracks_wait_s=hub.tracks_wait_ms / 1000,
+        republish_grace_s=hub.republish_grace_s,
+    )
