@@ -14,8 +14,9 @@ loop; what a viewer's socket refuses waits in its bounded backlog (`subscriber`)
 configurations and the packets since the newest keyframe (`gop_cache`). `registry` holds the streams by name.
 """
 
+from splice.hub.batch import Batch
 from splice.hub.formats import CHUNKED_FLV, FLV, WEBSOCKET_FLV, Form, RtmpForm
-from splice.hub.live_stream import Batch, HubLimits, LiveStream
+from splice.hub.live_stream import HubLimits, LiveStream
 from splice.hub.registry import Hub, NameTakenError
 from splice.hub.subscriber import Subscriber
 

@@ -15,13 +15,14 @@ import trio
 from protocol import RemoteProtocolError
 from protocol.flv import StreamMetadata, decode_script_data, without_set_data_frame
 from protocol.rtmp import MediaKind
+from splice.hub.batch import Batch
 from splice.hub.formats import Form
 from splice.hub.gop_cache import GopCache
 from splice.hub.packet import Packet, PacketRole, role_of
 from splice.hub.subscriber import Subscriber
 from splice.hub.timeline import Timeline
 
-__all__ = ["Batch", "HubLimits", "LiveStream"]
+__all__ = ["HubLimits", "LiveStream"]
 
 _JOIN_PIECE_BYTES: Final = 64 * 1024  # so that a viewer who cannot take its first group whole can be moved on
 
@@ -37,26 +38,6 @@ class HubLimits:
     backlog_s: float = 3.0
     tracks_wait_s: float = 0.5
     republish_grace_s: float = 10.0
-
-
-@dataclass(slots=True)
-class Batch:
-    """Packets that go out together.
-
-    Attributes:
-        begins_at_keyframe: whether decoding can begin with the first of them; always, where there is no video.
-        configuration_before, configuration_after: the number of the codec configuration that the first packet needs,
-            and of that in force behind the last.
-        headers: metadata and configurations at the time of the first packet.
-        made_at: in Trio's time, when the first packet came.
-    """
-
-    packets: Sequence[Packet]
-    begins_at_keyframe: bool
-    configuration_before: int
-    configuration_after: int
-    headers: Sequence[Packet]
-    made_at: float
 
 
 class LiveStream:

@@ -8,15 +8,13 @@ at the next keyframe.
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 
+from splice.hub.batch import Batch
 from splice.hub.formats import Form
 from splice.stats import Meter
-
-if TYPE_CHECKING:
-    from splice.hub.live_stream import Batch
 
 __all__ = ["Subscriber"]
 
@@ -73,7 +71,7 @@ class Subscriber:
         self._configured_by = configuration
         self._awaits_keyframe = not at_keyframe
 
-    def offer(self, piece: bytes, batch: "Batch") -> None:
+    def offer(self, piece: bytes, batch: Batch) -> None:
         """Send a batch, or what of it can be sent, or keep it, or leave it out."""
         if self._awaits_keyframe:
             if self._paused or not batch.begins_at_keyframe:
@@ -143,7 +141,7 @@ class Subscriber:
         self.backlog_bytes += len(piece)
         self._something_to_do.set()
 
-    def _fall_behind(self, piece: bytes, batch: "Batch") -> None:
+    def _fall_behind(self, piece: bytes, batch: Batch) -> None:
         too_much = self.backlog_bytes + len(piece) > self._max_bytes
         if not too_much and batch.made_at - self._backlog[0][1] <= self._max_s:
             self._keep(piece, batch.made_at)

@@ -1,0 +1,28 @@
+"""Packets that go out together, and what somebody needs to know who begins with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from splice.hub.packet import Packet
+
+__all__ = ["Batch"]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Packets that go out together.
+
+    Attributes:
+        begins_at_keyframe: whether decoding can begin with the first of them; always, where there is no video.
+        configuration_before, configuration_after: the number of the codec configuration that the first packet needs,
+            and of that in force behind the last.
+        headers: metadata and configurations at the time of the first packet.
+        made_at: in Trio's time, when the first packet came.
+    """
+
+    packets: Sequence[Packet]
+    begins_at_keyframe: bool
+    configuration_before: int
+    configuration_after: int
+    headers: Sequence[Packet]
+    made_at: float
