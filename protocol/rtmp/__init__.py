@@ -34,6 +34,7 @@ from protocol.rtmp.events import (
     CommandReceived,
     Connected,
     ConnectRequested,
+    Event,
     MessageReceived,
     PauseChanged,
     PlayRequested,
@@ -73,7 +74,7 @@ from protocol.rtmp.messages import (
     encode_message,
 )
 from protocol.rtmp.server_session import ServerSession
-from protocol.rtmp.session import MEDIA_CHUNK_STREAM_IDS, Event, Sendable
+from protocol.rtmp.session import MEDIA_CHUNK_STREAM_IDS, Sendable
 from protocol.rtmp.states import ClientState, ServerState
 from protocol.rtmp.url import DEFAULT_PORTS, RtmpUrl, parse_url, redact, resolve_tc_url, split_query
 from protocol.rtmp.user_control import (

@@ -199,9 +199,7 @@ def decode_command(message: CommandMessage, *, limits: Limits = _DEFAULT_LIMITS)
     if transaction_id is None:
         raise RemoteProtocolError(f"a command's transaction id is {_kind(values[1])}, not a number", spec=_COMMAND)
     command_object = values[2] if len(values) > 2 else None
-    return Command(
-        name, transaction_id, command_object, tuple(values[3:]), message.message_stream_id, message.amf3
-    )
+    return Command(name, transaction_id, command_object, tuple(values[3:]), message.message_stream_id, message.amf3)
 
 
 def encode_command(command: Command) -> CommandMessage:

@@ -7,18 +7,19 @@ are left out of every `repr`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from protocol._base import LocalProtocolError
 from protocol.amf import Value
 from protocol.rtmp.capabilities import Capabilities
-from protocol.rtmp.commands import Command, ConnectParameters, PlayParameters, PublishParameters
-from protocol.rtmp.messages import MediaKind, Message
+from protocol.rtmp.commands import Command, ConnectParameters, PlayParameters, PublishParameters, Status
+from protocol.rtmp.messages import MediaKind, MediaMessage, Message
 
 __all__ = [
     "CommandReceived",
     "ConnectRequested",
     "Connected",
+    "Event",
     "MessageReceived",
     "PauseChanged",
     "PlayRequested",
@@ -255,3 +256,25 @@ class ReconnectRequested:
 
     tc_url: str = field(repr=False)
     description: str
+
+
+Event: TypeAlias = (
+    MediaMessage
+    | ConnectRequested
+    | PublishRequested
+    | PlayRequested
+    | PublishStopped
+    | PlayStopped
+    | PauseChanged
+    | ReceiveChanged
+    | Connected
+    | PublishStarted
+    | PlayStarted
+    | Refused
+    | StreamEnded
+    | ReconnectRequested
+    | Status
+    | CommandReceived
+    | MessageReceived
+)
+"""All that `next_event()` of either session gives, beside NEED_DATA and PAUSED."""

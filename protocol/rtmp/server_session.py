@@ -179,19 +179,27 @@ class ServerSession(Session):
 
     # --- requests ---
 
-    def _ask_connect(self, command: Command) -> None:
-        connect = read_connect(command)
+    def _hold_until_decided(
+        self, accept: Callable[[], None], refuse: Callable[[str, str], None]
+    ) -> Callable[[tuple[str, str] | None], None]:
+        """Read no further; what is returned reads on, by way of `accept` or `refuse`."""
 
         def decide(refusal: tuple[str, str] | None) -> None:
             self._holding = False
             if refusal is None:
-                self._accept_connect(command, connect)
+                accept()
             else:
-                self._state = ServerState.CLOSED
-                self._refuse(command, *refusal)
-                self.close()
+                refuse(*refusal)
 
         self._holding = True
+        return decide
+
+    def _ask_connect(self, command: Command) -> None:
+        connect = read_connect(command)
+        decide = self._hold_until_decided(
+            lambda: self._accept_connect(command, connect),
+            lambda code, description: self._reject_connect(command, code, description),
+        )
         self._events.append(ConnectRequested(decide, connect))
 
     def _accept_connect(self, command: Command, connect: ConnectParameters) -> None:
@@ -213,17 +221,17 @@ class ServerSession(Session):
         )
         self._write(command_result(command, properties, status_information(status)))
 
+    def _reject_connect(self, command: Command, code: str, description: str) -> None:
+        self._state = ServerState.CLOSED
+        self._write_error(command, code, description)
+        self.close()
+
     def _ask_publish(self, command: Command) -> None:
         publish, message_stream_id = read_publish(command), command.message_stream_id
-
-        def decide(refusal: tuple[str, str] | None) -> None:
-            self._holding = False
-            if refusal is None:
-                self._accept_publish(publish, message_stream_id)
-            else:
-                self._write_error_status(message_stream_id, *refusal)
-
-        self._holding = True
+        decide = self._hold_until_decided(
+            lambda: self._accept_publish(publish, message_stream_id),
+            lambda code, description: self._write_error_status(message_stream_id, code, description),
+        )
         self._events.append(PublishRequested(decide, publish, message_stream_id))
 
     def _accept_publish(self, publish: PublishParameters, message_stream_id: int) -> None:
@@ -239,15 +247,10 @@ class ServerSession(Session):
 
     def _ask_play(self, command: Command) -> None:
         play, message_stream_id = read_play(command), command.message_stream_id
-
-        def decide(refusal: tuple[str, str] | None) -> None:
-            self._holding = False
-            if refusal is None:
-                self._accept_play(play, message_stream_id)
-            else:
-                self._write_error_status(message_stream_id, *refusal)
-
-        self._holding = True
+        decide = self._hold_until_decided(
+            lambda: self._accept_play(play, message_stream_id),
+            lambda code, description: self._write_error_status(message_stream_id, code, description),
+        )
         self._events.append(PlayRequested(decide, play, message_stream_id))
 
     def _accept_play(self, play: PlayParameters, message_stream_id: int) -> None:
@@ -269,8 +272,11 @@ class ServerSession(Session):
     def _refuse(self, command: Command, code: str, description: str) -> None:
         """An `_error`, where the command has a transaction id to answer to."""
         if command.transaction_id:
-            information = status_information(Status(code, description, Level.ERROR))
-            self._write(command_result(command, None, information, error=True))
+            self._write_error(command, code, description)
+
+    def _write_error(self, command: Command, code: str, description: str) -> None:
+        information = status_information(Status(code, description, Level.ERROR))
+        self._write(command_result(command, None, information, error=True))
 
     def _answer_result(self, command: Command) -> None:
         if command.transaction_id:
@@ -328,9 +334,7 @@ class ServerSession(Session):
         if state is ServerState.PUBLISHING:
             self._media_streams.discard(message_stream_id)
             del self._publishing[message_stream_id]
-            self._write(
-                Status(Code.UNPUBLISH_SUCCESS, "Publishing has ended.", message_stream_id=message_stream_id)
-            )
+            self._write(Status(Code.UNPUBLISH_SUCCESS, "Publishing has ended.", message_stream_id=message_stream_id))
             self._events.append(PublishStopped(message_stream_id))
         elif state is ServerState.PLAYING:
             self._events.append(PlayStopped(message_stream_id))
@@ -355,14 +359,14 @@ class ServerSession(Session):
             self._write_error_status(command.message_stream_id, Code.SEEK_FAILED, description)
 
     def _answer_refuse_publish(self, command: Command) -> None:
-        description = "This message stream is in use: create another to publish."
+        description = "This message stream is in use, or was never created: create another to publish."
         self._write_error_status(command.message_stream_id, Code.PUBLISH_BAD_NAME, description)
 
     def _answer_refuse_play(self, command: Command) -> None:
         if command.name == "play2":
             description = "Switching between streams is not possible here."
         else:
-            description = "This message stream is in use: create another to play."
+            description = "This message stream is in use, or was never created: create another to play."
         self._write_error_status(command.message_stream_id, Code.PLAY_FAILED, description)
 
     def _answer_refuse(self, command: Command) -> None:

@@ -28,23 +28,7 @@ from protocol.rtmp.chunks import (
     SharedBudget,
 )
 from protocol.rtmp.commands import Command, Status, decode_command, encode_command, status_command
-from protocol.rtmp.events import (
-    CommandReceived,
-    Connected,
-    ConnectRequested,
-    MessageReceived,
-    PauseChanged,
-    PlayRequested,
-    PlayStarted,
-    PlayStopped,
-    PublishRequested,
-    PublishStarted,
-    PublishStopped,
-    ReceiveChanged,
-    ReconnectRequested,
-    Refused,
-    StreamEnded,
-)
+from protocol.rtmp.events import Event, MessageReceived
 from protocol.rtmp.handshake import ClientHandshake, HandshakeDone, ServerHandshake
 from protocol.rtmp.messages import (
     MEDIA_KINDS,
@@ -65,7 +49,7 @@ from protocol.rtmp.messages import (
 )
 from protocol.rtmp.user_control import PingRequest, PingResponse
 
-__all__ = ["DEFAULT_WINDOW_BYTES", "MEDIA_CHUNK_STREAM_IDS", "Event", "RandomBytes", "Sendable", "Session"]
+__all__ = ["DEFAULT_WINDOW_BYTES", "MEDIA_CHUNK_STREAM_IDS", "RandomBytes", "Sendable", "Session"]
 
 DEFAULT_WINDOW_BYTES: Final = 2_500_000
 """How much may be under way unacknowledged; what Adobe's and most other servers say."""
@@ -77,27 +61,6 @@ _STREAM_CHUNK_STREAM_ID: Final = 5
 
 RandomBytes: TypeAlias = Callable[[int], bytes]
 """Gives so many random bytes, as `os.urandom` does."""
-
-Event: TypeAlias = (
-    MediaMessage
-    | ConnectRequested
-    | PublishRequested
-    | PlayRequested
-    | PublishStopped
-    | PlayStopped
-    | PauseChanged
-    | ReceiveChanged
-    | Connected
-    | PublishStarted
-    | PlayStarted
-    | Refused
-    | StreamEnded
-    | ReconnectRequested
-    | Status
-    | CommandReceived
-    | MessageReceived
-)
-"""All that `next_event()` of either session gives, beside NEED_DATA and PAUSED."""
 
 Sendable: TypeAlias = Message | Command | Status
 """All that `send()` takes."""
@@ -118,9 +81,7 @@ class Session(abc.ABC):
     ) -> None:
         self._handshake: ServerHandshake | ClientHandshake | None = handshake
         self._handshake_done: HandshakeDone | None = None
-        self._reader = ChunkReader(
-            limits=limits, extended_timestamp_on_fmt3=extended_timestamp_on_fmt3, budget=budget
-        )
+        self._reader = ChunkReader(limits=limits, extended_timestamp_on_fmt3=extended_timestamp_on_fmt3, budget=budget)
         self._writer = ChunkWriter()
         self._chunk_size = chunk_size
         self._window_bytes = window_bytes

@@ -139,5 +139,3 @@ def playing_server(name: str = "test", **options: object) -> tuple[ServerSession
     request.accept()
     peer.listen()
     return session, peer
-
-

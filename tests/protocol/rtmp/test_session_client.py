@@ -249,9 +249,7 @@ def test_an_eof_alone_ends_what_is_played() -> None:
         ({}, "rtmp://h/myapp"),
     ],
 )
-def test_a_reconnect_request_is_told_with_its_target_and_changes_nothing(
-    others: dict[str, Value], target: str
-) -> None:
+def test_a_reconnect_request_is_told_with_its_target_and_changes_nothing(others: dict[str, Value], target: str) -> None:
     session, peer = streaming_client("publish")
     peer.say(on_status("NetConnection.Connect.ReconnectRequest", **others))
     assert peer.events() == [ReconnectRequested(target, "So.")]

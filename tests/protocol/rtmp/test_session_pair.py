@@ -69,9 +69,7 @@ class Conversation(RuleBasedStateMachine):
         head_start=st.sampled_from(["", "connect", "publish", "play", "publish", "play"]),
     )
     def begin(self, scheme: HandshakeScheme, client_chunks: int, server_chunks: int, head_start: str) -> None:
-        self.client = ClientSession(
-            URL, random_bytes=counted_bytes, chunk_size=client_chunks, handshake_scheme=scheme
-        )
+        self.client = ClientSession(URL, random_bytes=counted_bytes, chunk_size=client_chunks, handshake_scheme=scheme)
         self.server = ServerSession(random_bytes=counted_bytes, chunk_size=server_chunks)
         self.to_server = bytearray(self.client.data_to_send())
         self.to_client = bytearray()

@@ -131,6 +131,15 @@ def test_a_rejected_connect_gets_an_error_and_nothing_more_is_heard() -> None:
     assert session.bytes_held == 0
 
 
+def test_a_rejected_connect_is_told_so_even_without_a_transaction_id() -> None:
+    _, peer = new_server()
+    peer.say(Command("connect", 0, {"app": "myapp"}))
+    (request,) = peer.events()
+    assert isinstance(request, ConnectRequested)
+    request.reject(Code.CONNECT_REJECTED, "No.")
+    assert told(peer.listen()) == ["_error"]
+
+
 def test_a_request_is_answered_once() -> None:
     session, peer = new_server()
     peer.say(Command("connect", 1, {"app": "myapp"}))
