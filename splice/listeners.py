@@ -5,6 +5,7 @@ descriptors.
 """
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -14,6 +15,7 @@ import trio
 
 from splice.config import ListenAddress
 from splice.config.addresses import format_authority
+from splice.port_owner import port_owner
 
 __all__ = ["ListenError", "accept_forever", "open_listeners", "socket_address"]
 
@@ -33,6 +35,8 @@ _GONE: Final = frozenset(
     }
 )  # fmt: skip
 
+_NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+
 _log = structlog.get_logger()
 
 
@@ -43,16 +47,17 @@ class ListenError(Exception):
 def open_listeners(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
     """Non-blocking listening sockets for all `addresses`; without a host, one for each family on one port number.
 
+    A host that has several addresses gets one for each, on one number too.
+
     Raises:
         ListenError: one of them cannot be; those opened before it are closed.
     """
     listeners: list[socket.socket] = []
     try:
         for address in addresses:
-            listeners += _open_any_family(address.port) if address.host is None else [_open_host(address)]
+            listeners += _open_on_one_port(address)
     except BaseException:
-        for listener in listeners:
-            listener.close()
+        _close(listeners)
         raise
     return listeners
 
@@ -86,34 +91,47 @@ async def accept_forever(listener: socket.socket, start: Callable[[socket.socket
             start(accepted, peer)
 
 
-def _open_host(address: ListenAddress) -> socket.socket:
+def _names(address: ListenAddress) -> list[tuple[int, str]]:
+    """The families and numeric hosts that an address stands for; a name may have several."""
+    if address.host is None:
+        return [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]  # noqa: S104 -- all is what was asked for
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise ListenError(f"cannot listen on {address}: {error.strerror}") from None
-    family, _, _, _, name = found[0]
+    return list(dict.fromkeys((int(family), str(name[0])) for family, _, _, _, name in found))
+
+
+def _open_on_one_port(address: ListenAddress) -> list[socket.socket]:
+    names = _names(address)
+    for _ in range(_TRIES_FOR_ONE_PORT):
+        try:
+            return _open_all(names, address.port)
+        except OSError as error:
+            failure = error
+        if address.port or failure.errno != errno.EADDRINUSE:
+            break  # else the number that the kernel picked for the first name was taken for another
+    raise ListenError(f"cannot listen on {address}: {_why(failure, address.port)}")
+
+
+def _open_all(names: Iterable[tuple[int, str]], port: int) -> list[socket.socket]:
+    """A listener for each name, all on one number; without those of a family that this system lacks."""
+    listeners: list[socket.socket] = []
+    lacking: OSError | None = None
     try:
-        return _open(family, (str(name[0]), address.port))
-    except OSError as error:
-        raise ListenError(f"cannot listen on {address}: {_why(error)}") from None
-
-
-def _open_any_family(port: int) -> list[socket.socket]:
-    """IPv4 and IPv6 on one number; where the kernel picks it, it may have to try a few."""
-    for attempt in range(_TRIES_FOR_ONE_PORT):
-        try:
-            first = _open(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 -- every address is what was asked for
-        except OSError as error:
-            raise ListenError(f"cannot listen on port {port}: {_why(error)}") from None
-        try:
-            return [first, _open(socket.AF_INET6, ("::", first.getsockname()[1]))]
-        except OSError as error:
-            if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                return [first]  # a system without IPv6
-            first.close()
-            if port or attempt == _TRIES_FOR_ONE_PORT - 1:
-                raise ListenError(f"cannot listen on port {port}: {_why(error)}") from None
-    raise AssertionError("unreachable: the last attempt returns or raises")
+        for family, host in names:
+            try:
+                listeners.append(_open(family, (host, listeners[0].getsockname()[1] if listeners else port)))
+            except OSError as error:
+                if error.errno not in _NO_SUCH_FAMILY:
+                    raise
+                lacking = error
+    except BaseException:
+        _close(listeners)
+        raise
+    if lacking is not None and not listeners:
+        raise lacking
+    return listeners
 
 
 def _open(family: int, name: tuple[str, int]) -> socket.socket:
@@ -131,5 +149,23 @@ def _open(family: int, name: tuple[str, int]) -> socket.socket:
     return listener
 
 
-def _why(error: OSError) -> str:
-    return "the address is in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error)).lower()
+def _close(listeners: Iterable[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()
+
+
+def _why(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        owner = port_owner(port) if port else None
+        if owner is None:
+            return "the port is in use by another program; stop that, or choose another port"
+        if owner.pid == os.getpid():
+            return "the port is named twice; name it once"
+        return f"the port is in use by {owner}; stop that, or choose another port"
+    if error.errno == errno.EACCES:
+        return (
+            "permission denied; a port this low needs the capability CAP_NET_BIND_SERVICE, or choose one from 1024 up"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine does not have that address"
+    return (error.strerror or str(error)).lower()
