@@ -32,8 +32,10 @@ class TrustedProxies:
         hops = (forwarded_for or b"").decode("latin-1").split(",")
         while hops and self.trusts(client):
             hop = _parse(hops.pop().strip())
-            if hop is None:
-                break  # not an address: whoever wrote it knows no better than the proxy behind it
+            if hop is None or "%" in str(hop):
+                # Not an address, or one with a zone of another machine, which may hold any text (RFC 4007, 11.2):
+                # whoever wrote it knows no better than the proxy behind it.
+                break
             client = str(hop)
         return client
 
@@ -46,6 +48,9 @@ class TrustedProxies:
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(text)
+        address = ip_address(text)
     except ValueError:
         return None
+    # A proxy with one socket for both families writes ::ffff:192.0.2.7 (RFC 4291, 2.5.5.2): the same client.
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
