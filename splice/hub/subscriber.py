@@ -24,6 +24,12 @@ class Subscriber:
 
     Attributes:
         form: how the viewer wants its packets.
+        flows: whether pieces go straight to `send`, since nothing waits and no keyframe is waited for. Then the live
+            stream may call `send` itself, and `hold_up` with what it refused: the one path that is taken for every
+            viewer of every batch.
+        send: takes as many bytes as it can of a piece and says how many; BlockingIOError: none now; another OSError:
+            none ever, which the viewer's task sees by itself. None: all goes by way of the backlog.
+        meter: its `bytes` grows as the viewer takes them.
         backlog_bytes: how much waits.
         skipped: how many times it was moved on to a keyframe.
         ended: whether nothing comes behind the backlog.
@@ -39,9 +45,6 @@ class Subscriber:
         max_s: float,
     ) -> None:
         """Args:
-        send: takes as many bytes as it can of a piece and says how many; BlockingIOError: none now; another OSError:
-            none ever, which the viewer's task sees by itself. None: all goes by way of the backlog.
-        meter: its `bytes` grows as the viewer takes them.
         max_bytes: of the backlog.
         max_s: how long a piece may wait in the backlog.
         """
@@ -49,8 +52,10 @@ class Subscriber:
         self.backlog_bytes = 0
         self.skipped = 0
         self.ended = False
-        self._send = send
-        self._meter: Final = meter
+        self.send: Final = send or _take_nothing
+        self._sends: Final = send is not None
+        self.meter: Final = meter
+        self.flows = False
         self._max_bytes: Final = max_bytes
         self._max_s: Final = max_s
         self._backlog: deque[tuple[bytes | memoryview, float]] = deque()  # a piece, and when it was made
@@ -83,24 +88,28 @@ class Subscriber:
         if self._backlog:
             self._fall_behind(piece, batch)
             return
-        if self._send is not None:
+        sent = 0
+        if self._sends:
             try:
-                sent = self._send(piece)
-            except OSError:  # BlockingIOError, or the viewer has gone, which its own task is about to see
-                sent = 0
-            self._meter.bytes += sent
-            if sent == len(piece):
-                return
-            if sent:
-                self._begun = True
-                self._keep(memoryview(piece)[sent:], batch.made_at)
-                return
-        self._keep(piece, batch.made_at)
+                sent = self.send(piece)
+            except OSError:
+                pass  # BlockingIOError, or the viewer has gone, which its own task is about to see
+            self.meter.bytes += sent
+            self.flows = True
+        if sent != len(piece):
+            self.hold_up(piece, sent, batch)
+
+    def hold_up(self, piece: bytes, sent: int, batch: Batch) -> None:
+        """Keep what a viewer who kept up has not taken of a batch, all but its first `sent` bytes."""
+        self._configured_by = batch.configuration_after
+        self._begun = sent > 0
+        self._keep(memoryview(piece)[sent:], batch.made_at)
 
     def pause(self, *, paused: bool) -> None:
         """Leave everything out, or go on at the next keyframe."""
         self._paused = paused
         self._awaits_keyframe = True
+        self.flows = False
 
     def insert(self, piece: bytes, now: float) -> None:
         """Send something of the connection's own, such as a pong, between two pieces."""
@@ -111,6 +120,7 @@ class Subscriber:
         if closing:
             self._keep(closing, now)
         self.ended = True
+        self.flows = False
         self._something_to_do.set()
 
     async def wait_something_to_do(self) -> None:
@@ -125,7 +135,7 @@ class Subscriber:
     def took(self, count: int) -> None:
         """Say that the viewer has taken `count` bytes of `next_piece`."""
         piece, made_at = self._backlog[0]
-        self._meter.bytes += count
+        self.meter.bytes += count
         self.backlog_bytes -= count
         if count < len(piece):
             self._backlog[0] = memoryview(piece)[count:], made_at
@@ -135,10 +145,12 @@ class Subscriber:
         self._begun = False
         if not self._backlog and not self.ended:
             self._something_to_do = trio.Event()
+            self.flows = self._sends and not self._awaits_keyframe
 
     def _keep(self, piece: bytes | memoryview, made_at: float) -> None:
         self._backlog.append((piece, made_at))
         self.backlog_bytes += len(piece)
+        self.flows = False
         self._something_to_do.set()
 
     def _fall_behind(self, piece: bytes, batch: Batch) -> None:
@@ -156,3 +168,7 @@ class Subscriber:
             self._keep(piece, batch.made_at)
         else:
             self._awaits_keyframe = True
+
+
+def _take_nothing(piece: bytes | memoryview) -> int:
+    raise BlockingIOError
