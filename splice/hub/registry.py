@@ -36,7 +36,11 @@ class _Entry:
 
 
 class Hub:
-    """See the module. All its methods are for Trio's thread."""
+    """See the module. All its methods are for Trio's thread.
+
+    Attributes:
+        on_stream: called with every stream that begins, before anything was pushed to it; they must not raise.
+    """
 
     def __init__(self, nursery: trio.Nursery, *, limits: Callable[[str], HubLimits], takeover_s: float) -> None:
         """Args:
@@ -46,6 +50,7 @@ class Hub:
         """
         self.limits = limits
         self.takeover_s = takeover_s
+        self.on_stream: Final[list[Callable[[LiveStream], None]]] = []
         self._nursery: Final = nursery
         self._entries: dict[_Name, _Entry] = {}
         self._awaited: dict[_Name, trio.Event] = {}
@@ -110,6 +115,8 @@ class Hub:
             entry = _Entry(LiveStream(*name, self.limits(name[0])))
             self._entries[name] = entry
             self._nursery.start_soon(self._run, entry)
+            for observe in self.on_stream:
+                observe(entry.stream)
         else:
             if entry.publisher is not None:
                 if trio.current_time() - entry.stream.last_packet_at < self.takeover_s:

@@ -1,0 +1,322 @@
+"""Pulls on demand: the first viewer of an origin's stream starts one, all share it, the last one's leaving ends it.
+
+    watched() --> the table, by (origin, app, stream) --> one task a pull:  address after address, until one gives media
+                                                                            --> LiveStream, until the origin is lost
+                                                                            --> a pause, and again
+
+A pull ends `idle_stop_s` after its last viewer has left, or, while they watch, `republish_grace_s` after the origin has
+said that the stream has ended. An origin that is merely lost is tried again for as long as somebody watches. Each pull
+is one task in the hub's nursery, since it outlives any viewer, and all that it opens is closed in there.
+"""
+
+import math
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import structlog
+import trio
+
+from protocol.rtmp import MediaKind, MediaMessage
+from splice.config import OriginAddress
+from splice.config.addresses import format_authority
+from splice.hub.live_stream import HubLimits, LiveStream
+from splice.hub.pauses import GrowingPauses
+from splice.hub.pull_http import open_http_source
+from splice.hub.pull_rtmp import open_rtmp_source
+from splice.hub.pull_source import NoStreamError, PullTimeouts, Source
+from splice.origins import OriginError
+from splice.routing import Origin
+from splice.stats import EndReason, LimitReachedError, Publisher, Publishers
+
+__all__ = ["PullTimeouts", "Relays"]
+
+_STEADY_S: Final = 60.0
+"""When an origin is lost that has served for so long, the pauses begin small again."""
+
+_log = structlog.get_logger()
+
+_Key = tuple[str, str, str]
+
+
+class Relays:
+    """The streams that are being pulled. All its methods are for Trio's thread."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        *,
+        limits: Callable[[str], HubLimits],
+        timeouts: PullTimeouts,
+        publishers: Publishers,
+        user_agent: str,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Args:
+        nursery: where pulls run; cancelling it ends them all.
+        limits: by an application's name.
+        timeouts: of the pulls that begin from now on.
+        publishers: where pulls are listed, and whose limit holds for them as well.
+        user_agent: what HTTP origins are told of the door.
+        jitter: gives numbers from 0 up to 1.
+        """
+        self.limits = limits
+        self.timeouts = timeouts
+        self._nursery: Final = nursery
+        self._publishers: Final = publishers
+        self._user_agent: Final = user_agent
+        self._jitter: Final = jitter
+        self._pulls: dict[_Key, _Pull] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, LiveStream, Publisher]]:
+        """What is being pulled: the origin's name, the stream, and who brings it."""
+        running = [pull for pull in self._pulls.values() if pull.failure is None]
+        return iter([(pull.origin.name, pull.live, pull.publisher) for pull in running])
+
+    @asynccontextmanager
+    async def watched(
+        self, origin: Origin, app: str, stream: str, *, wait_s: float = 0.0
+    ) -> AsyncIterator[LiveStream]:
+        """The stream `app/stream` of `origin`, held while the block runs; it has given its first media by then.
+
+        Args:
+            wait_s: how long to go on asking for a stream that the origin says is missing.
+
+        Raises:
+            OriginError: 404: the origin has no such stream; 502: it refuses, or talks nonsense; 503: a limit of ours;
+                504: it is mute. Who asks within `missing_remembered_s` gets the same answer without a pull.
+
+        A cancellation leaves nothing; the pull itself lives on for `idle_stop_s`.
+        """
+        patience_ends = trio.current_time() + wait_s
+        while True:
+            pull = self._find_or_start(origin, app, stream)
+            with pull.held():
+                failure = await pull.wait_settled()
+                if failure is None:
+                    yield pull.live
+                    return
+            if failure.status != 404 or trio.current_time() >= patience_ends:
+                raise OriginError(failure.status, failure.detail)
+            await trio.sleep(self.timeouts.missing_remembered_s)
+
+    def _find_or_start(self, origin: Origin, app: str, stream: str) -> "_Pull":
+        key = origin.name, app, stream
+        pull = self._pulls.get(key)
+        if pull is None or pull.ending:
+            live = LiveStream(app, stream, self.limits(app))
+            publisher = Publisher(self._publishers.next_id(), "", "", app, stream, protocol="")
+            pull = _Pull(origin, live, publisher, self.timeouts, self._user_agent, GrowingPauses(self._jitter))
+            self._pulls[key] = pull
+            self._nursery.start_soon(self._run, key, pull)
+        return pull
+
+    async def _run(self, key: _Key, pull: "_Pull") -> None:
+        try:
+            try:
+                self._publishers.check_room()
+            except LimitReachedError as error:
+                pull.settle(OriginError(503, str(error)))
+            else:
+                with self._publishers.present(pull.publisher):
+                    await pull.run()
+            if pull.failure is not None:
+                await trio.sleep(pull.timeouts.missing_remembered_s)
+        finally:
+            if self._pulls.get(key) is pull:
+                del self._pulls[key]
+
+
+class _Pull:
+    """One stream of one origin.
+
+    Attributes:
+        failure: why it never began to run; None while that is open, and when it did.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        live: LiveStream,
+        publisher: Publisher,
+        timeouts: PullTimeouts,
+        user_agent: str,
+        pauses: GrowingPauses,
+    ) -> None:
+        self.origin: Final = origin
+        self.live: Final = live
+        self.publisher: Final = publisher
+        self.timeouts: Final = timeouts
+        self.failure: OriginError | None = None
+        self._user_agent: Final = user_agent
+        self._pauses: Final = pauses
+        self._settled = trio.Event()
+        self._viewers = 0
+        self._idle_ends_at = math.inf
+        self._grace_ends_at = math.inf
+        self._restarts = False  # the next message is another connection's first
+
+    # --- for those who watch ---
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is too late to join: the pull was cancelled, or is about to notice that its time is over."""
+        return self.publisher.scope.cancel_called
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the pull going while the block runs."""
+        self._viewers += 1
+        self._idle_ends_at = math.inf
+        self._set_deadline()
+        try:
+            yield
+        finally:
+            self._viewers -= 1
+            if not self._viewers:
+                self._idle_ends_at = trio.current_time() + self.timeouts.idle_stop_s
+                self._set_deadline()
+
+    async def wait_settled(self) -> OriginError | None:
+        """Wait until the stream runs (None), or is known not to (why)."""
+        await self._settled.wait()
+        return self.failure
+
+    def settle(self, failure: OriginError | None) -> None:
+        """Tell those who wait how it went; the first word stands."""
+        if not self._settled.is_set():
+            self.failure = failure
+            self._settled.set()
+
+    def _set_deadline(self) -> None:
+        self.publisher.scope.deadline = min(self._idle_ends_at, self._grace_ends_at)
+
+    # --- the pull's own task ---
+
+    async def run(self) -> None:
+        """Pull until nobody watches any more, or nothing is there to watch. No error of it leaves this method."""
+        publisher = self.publisher
+        log = _log.bind(id=publisher.id, origin=self.origin.name, app=publisher.app, stream=publisher.stream)
+        log.info("pull.start")
+        reason = EndReason.DRAINED
+        try:
+            with publisher.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self.live.run)
+                    await self._keep_pulling(log)
+                    nursery.cancel_scope.cancel()
+            reason = self._reason()
+        except Exception:  # a bug in one pull ends that one alone (DESIGN section 4)
+            log.exception("pull.bug")
+            reason = EndReason.ERROR
+        finally:
+            self.settle(OriginError(503, "the pull of this stream was ended by this door; ask for it again"))
+            self.live.end()
+            log.info("pull.end", reason=reason, seconds=round(publisher.seconds, 3), bytes=publisher.bytes)
+
+    def _reason(self) -> EndReason:
+        if self.publisher.ended_by is not None:
+            return self.publisher.ended_by
+        if self.failure is not None:
+            return EndReason.REFUSED
+        return EndReason.VIEWER_LEFT if self._idle_ends_at < self._grace_ends_at else EndReason.ORIGIN_ENDED
+
+    async def _keep_pulling(self, log: structlog.typing.FilteringBoundLogger) -> None:
+        """Connect again and again; returns only where the stream has never begun."""
+        while True:
+            loss = await self._pull_once(log)
+            if not self._settled.is_set():
+                self.settle(loss)
+                return
+            if isinstance(loss, NoStreamError) and self._grace_ends_at == math.inf:
+                self._grace_ends_at = trio.current_time() + self.live.limits.republish_grace_s
+                self._set_deadline()
+            pause_s = self._pauses.next_s()
+            log.warning("pull.lost", error=loss.detail, pause_s=round(pause_s, 2))
+            await trio.sleep(pause_s)
+
+    async def _pull_once(self, log: structlog.typing.FilteringBoundLogger) -> OriginError:
+        """Pull from the first address that gives media; how that ended, or why none does.
+
+        Of several addresses one that says 404 is the one to believe: the others may just be down.
+        """
+        failure = OriginError(502, "the origin has no address")
+        for address in self.origin.addresses:
+            try:
+                return await self._pull_from(address)
+            except OriginError as error:
+                log.info("pull.failed", address=str(address), status=error.status, error=error.detail)
+                if failure.status != 404:
+                    failure = error
+        return failure
+
+    async def _pull_from(self, address: OriginAddress) -> OriginError:
+        """Pull from one address until it is lost, which is what is returned.
+
+        Raises:
+            OriginError: it never gave media.
+        """
+        publisher = self.publisher
+        open_source = open_rtmp_source if address.scheme == "rtmp" else open_http_source
+        async with open_source(
+            self.origin,
+            address,
+            publisher.app,
+            publisher.stream,
+            timeouts=self.timeouts,
+            user_agent=self._user_agent,
+        ) as source:
+            publisher.peer = format_authority(address.host, address.port)
+            publisher.address = address.host
+            publisher.protocol = "rtmp-pull" if address.scheme == "rtmp" else "http-flv-pull"
+            self._restarts = self.live.bytes_in > 0
+            await self._begin(source)
+            began_at = trio.current_time()
+            loss = await self._go_on(source)
+            if trio.current_time() - began_at >= _STEADY_S:
+                self._pauses.reset()
+            return loss
+
+    async def _begin(self, source: Source) -> None:
+        """Take messages up to the first audio or video; with it the stream runs."""
+        first_tag_s = self.timeouts.first_tag_s
+        try:
+            with trio.fail_after(first_tag_s):
+                while (message := await source.next_message()) is not None:
+                    self._push(message)
+                    if message.kind is not MediaKind.DATA:
+                        break
+                else:
+                    raise NoStreamError(404, "the origin ended the stream before it had begun")
+        except trio.TooSlowError:
+            raise NoStreamError(
+                504,
+                f"the origin sent no media within {first_tag_s:g} s; many stay silent while nobody publishes the "
+                "stream: check its name, and that its encoder is running",
+            ) from None
+        self._grace_ends_at = math.inf
+        self._set_deadline()
+        self.settle(None)
+
+    async def _go_on(self, source: Source) -> OriginError:
+        """Take messages until the origin is lost, or has ended the stream: which of them, and how."""
+        stall_s = self.timeouts.stall_s
+        try:
+            while True:
+                with trio.fail_after(stall_s):
+                    message = await source.next_message()
+                if message is None:
+                    return NoStreamError(404, "the origin has ended the stream")
+                self._push(message)
+        except trio.TooSlowError:
+            return OriginError(504, f"the origin has sent nothing for {stall_s:g} s")
+        except OriginError as error:
+            return error
+
+    def _push(self, message: MediaMessage) -> None:
+        if self._restarts:
+            self._restarts = False
+            self.live.restart()
+        self.publisher.bytes += len(message.payload)
+        self.live.push(message.kind, message.timestamp, message.payload)
