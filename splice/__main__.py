@@ -2,23 +2,29 @@
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import structlog
 import trio
 
 from splice import __version__
 from splice.config import ConfigError, ListenAddress, OriginAddress, Settings, load_settings, settings_as_toml
 from splice.listeners import ListenError
 from splice.logs import LEVELS, configure_logs
-from splice.server import serve
+from splice.server import DEMO_ORIGIN, serve
 
 __all__ = ["main"]
 
 _USAGE_ERROR: Final = 2
 _START_ERROR: Final = 1
+_INTERRUPTED: Final = 130
 _DEFAULT_FILE: Final = Path("splice.toml")
+_ANY_ADDRESS: Final = re.compile(r"0\.0\.0\.0|\[::\]")
+
+_log = structlog.get_logger()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,17 +40,27 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         settings = _load(flags, file)
     except ConfigError as error:
         _fail(_USAGE_ERROR, str(error))
-    demo = flags.demo or not (settings.origins or settings.rtmp_listen or file)
-    if not (flags.listen or file or flags.check):
+    if not ("listen" in settings.model_fields_set or file or flags.check):
         _fail(_USAGE_ERROR, "--listen: say where to listen, such as --listen 18090, or name a file with --config")
     if flags.check:
         sys.stdout.write(settings_as_toml(settings))
         sys.exit(0)
-    configure_logs(form=flags.log_format or ("text" if sys.stderr.isatty() else "json"), level=flags.log_level)
+    form = flags.log_format or ("text" if sys.stderr.isatty() else "json")
+    configure_logs(form=form, level=flags.log_level)
+    demo = flags.demo or not (settings.origins or settings.rtmp_listen or file)
+    if demo and not flags.demo:
+        _log.info("demo.implied", because="nothing else is configured", instead="--origin NAME=URL or --config FILE")
+
+    def on_ready(address: str) -> None:
+        if demo and form == "text":
+            sys.stderr.write(_invitation(address, settings.live_path[0]))
+
     try:
-        sys.exit(trio.run(lambda: serve(settings, demo=demo, reload=lambda: _load(flags, file))))
+        sys.exit(trio.run(lambda: serve(settings, demo=demo, reload=lambda: _load(flags, file), on_ready=on_ready)))
     except ListenError as error:
         _fail(_START_ERROR, str(error))
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)  # before the door had taken the signals over, or behind its end
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,7 +110,7 @@ def _listen_address(text: str) -> str:
 def _origin(text: str) -> tuple[str, str]:
     name, equals, url = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=URL, such as a=http://10.0.0.8:8080")
+        raise argparse.ArgumentTypeError("an origin is NAME=URL, such as a=http://10.0.0.8:8080")
     try:
         OriginAddress.parse(url)
     except ValueError as error:
@@ -105,7 +121,10 @@ def _origin(text: str) -> tuple[str, str]:
 def _configuration_file(flags: argparse.Namespace) -> Path | None:
     if flags.config is not None:
         return Path(flags.config)
-    return _DEFAULT_FILE if _DEFAULT_FILE.exists() else None
+    try:
+        return _DEFAULT_FILE if _DEFAULT_FILE.exists() else None
+    except OSError:
+        return _DEFAULT_FILE  # reading it will say why not
 
 
 def _load(flags: argparse.Namespace, file: Path | None) -> Settings:
@@ -115,12 +134,31 @@ def _load(flags: argparse.Namespace, file: Path | None) -> Settings:
     if flags.rtmp:
         given[("rtmp_listen",)] = ("--rtmp", flags.rtmp)
     for name, url in flags.origin or ():
-        given[("origins", name, "url")] = ("--origin", url)
-    return load_settings(flags=given, environ=os.environ, file=file)
+        key = ("origins", name, "url")
+        if key in given:
+            raise ConfigError(
+                f"--origin: {name} is given twice; several addresses of one origin are urls = [...] in a file"
+            )
+        given[key] = ("--origin", url)
+    settings = load_settings(flags=given, environ=os.environ, file=file)
+    if flags.demo and DEMO_ORIGIN in settings.origins:
+        raise ConfigError(f"--demo: it adds an origin of the name {DEMO_ORIGIN}; give your own of that name another")
+    return settings
+
+
+def _invitation(address: str, live_path: str) -> str:
+    """What to open and play, for whoever sits at the terminal; `address` is the first of the media door."""
+    host = _ANY_ADDRESS.sub(lambda found: "[::1]" if found[0] == "[::]" else "127.0.0.1", address)
+    return (
+        "\nThe demo plays. Open this page in a browser, or call a player:\n"
+        f"    http://{host}/\n"
+        f'    ffplay "http://{host}{live_path}?src={DEMO_ORIGIN}&app=demo&stream=clock"\n\n'
+    )
 
 
 def _fail(status: int, sentence: str) -> NoReturn:
-    sys.stderr.write(f"splice: {sentence}\n")
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)
+    sys.stderr.write(f"splice: {line}\n")
     sys.exit(status)
 
 

@@ -42,13 +42,16 @@ _NEEDS_RESTART: Final = ("listen", "rtmp_listen")
 _log = structlog.get_logger()
 
 
-async def serve(settings: Settings, *, demo: bool, reload: Callable[[], Settings]) -> int:
+async def serve(
+    settings: Settings, *, demo: bool, reload: Callable[[], Settings], on_ready: Callable[[str], None]
+) -> int:
     """Run the door until a signal stops it.
 
     Args:
         settings: the configuration.
         demo: whether to run the embedded origin, under the name `DEMO_ORIGIN`.
         reload: reads the configuration again; it may raise `ConfigError`.
+        on_ready: called with the first address of the media door, `host:port`, once viewers may come.
 
     Returns: the process's exit status: 0, or 130 after a second SIGINT.
 
@@ -60,7 +63,7 @@ async def serve(settings: Settings, *, demo: bool, reload: Callable[[], Settings
         async with open_pump() as pump, trio.open_nursery() as nursery:
             demo_url = f"http://127.0.0.1:{await nursery.start(DemoOrigin().serve)}" if demo else None
             server = _Server(pump, nursery, settings, demo_url)
-            status = await server.run(listeners, reload)
+            status = await server.run(listeners, reload, on_ready)
             nursery.cancel_scope.cancel()
     _log.info("stopped", status=status)
     return status
@@ -101,6 +104,7 @@ class _Server:
     def __init__(self, pump: Pump, nursery: trio.Nursery, settings: Settings, demo_url: str | None) -> None:
         self._pump = pump
         self._settings = settings
+        self._started_with: Final = settings
         self._demo_url = demo_url
         limits = settings.limits
         self._viewers = Viewers(
@@ -126,7 +130,7 @@ class _Server:
         demo = {} if self._demo_url is None else {DEMO_ORIGIN: OriginSettings(url=self._demo_url)}
         return settings.origins | demo
 
-    async def run(self, listeners: _Listeners, reload: Callable[[], Settings]) -> int:
+    async def run(self, listeners: _Listeners, reload: Callable[[], Settings], on_ready: Callable[[str], None]) -> int:
         """Accept until a signal says otherwise, then drain; the exit status."""
         async with trio.open_nursery() as connections:
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
@@ -134,7 +138,7 @@ class _Server:
                     for sockets, door in ((listeners.http, self._door), (listeners.rtmp, self._rtmp_door)):
                         for listener in sockets:
                             accepting.start_soon(accept_forever, listener, _starter(connections, door))
-                    self._announce(listeners)
+                    on_ready(self._announce(listeners))
                     async for number in signals:
                         if number != signal.SIGHUP:
                             break
@@ -145,11 +149,12 @@ class _Server:
             connections.cancel_scope.cancel()
         return status
 
-    def _announce(self, listeners: _Listeners) -> None:
+    def _announce(self, listeners: _Listeners) -> str:
         http, rtmp = (
             [socket_address(listener.getsockname()) for listener in group] for group in (listeners.http, listeners.rtmp)
         )
         _log.info("ready", http=http, rtmp=rtmp, admin=[], https=[], rtmps=[], version=__version__)
+        return http[0]
 
     def _reload(self, reload: Callable[[], Settings]) -> None:
         try:
@@ -157,7 +162,7 @@ class _Server:
         except ConfigError as error:
             _log.error("reload.failed", error=str(error), consequence="the old configuration stays in force")
             return
-        needs_restart = [key for key in _NEEDS_RESTART if getattr(settings, key) != getattr(self._settings, key)]
+        needs_restart = [key for key in _NEEDS_RESTART if getattr(settings, key) != getattr(self._started_with, key)]
         self._settings = settings
         demo = self._demo_url is not None
         self._door.rules = door_rules(settings, self._origins(settings), pump=self._pump, demo=demo)
