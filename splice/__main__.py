@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -22,7 +21,7 @@ _USAGE_ERROR: Final = 2
 _START_ERROR: Final = 1
 _INTERRUPTED: Final = 130
 _DEFAULT_FILE: Final = Path("splice.toml")
-_ANY_ADDRESS: Final = re.compile(r"0\.0\.0\.0|\[::\]")
+_REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- nothing is bound here
 
 _log = structlog.get_logger()
 
@@ -148,11 +147,12 @@ def _load(flags: argparse.Namespace, file: Path | None) -> Settings:
 
 def _invitation(address: str, live_path: str) -> str:
     """What to open and play, for whoever sits at the terminal; `address` is the first of the media door."""
-    host = _ANY_ADDRESS.sub(lambda found: "[::1]" if found[0] == "[::]" else "127.0.0.1", address)
+    host, _, port = address.rpartition(":")
+    door = f"http://{_REACHED_AT.get(host, host)}:{port}"
     return (
         "\nThe demo plays. Open this page in a browser, or call a player:\n"
-        f"    http://{host}/\n"
-        f'    ffplay "http://{host}{live_path}?src={DEMO_ORIGIN}&app=demo&stream=clock"\n\n'
+        f"    {door}/\n"
+        f'    ffplay "{door}{live_path}?src={DEMO_ORIGIN}&app=demo&stream=clock"\n\n'
     )
 
 

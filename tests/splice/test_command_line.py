@@ -1,0 +1,351 @@
+"""The command line: what it takes, what it says, and the status that it ends with."""
+
+import errno
+import re
+import runpy
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import splice.__main__ as command_line
+from splice import __version__
+from splice.config import Settings
+from splice.listeners import ListenError
+
+LISTEN = ["--listen", "127.0.0.1:0"]
+
+
+class FakeDoor:
+    """Stands for `serve`: keeps what it was called with, and returns `status` or raises `error`."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.error: BaseException | None = None
+        self.settings = Settings()
+        self.demo = False
+        self.ready_at = "0.0.0.0:18090"
+        self.reload: Callable[[], Settings] = Settings
+
+    async def serve(
+        self, settings: Settings, *, demo: bool, reload: Callable[[], Settings], on_ready: Callable[[str], None]
+    ) -> int:
+        self.settings, self.demo, self.reload = settings, demo, reload
+        on_ready(self.ready_at)
+        if self.error:
+            raise self.error
+        return self.status
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDoor:
+    """What main() runs in place of a real door, in an empty directory."""
+    fake = FakeDoor()
+    monkeypatch.setattr(command_line, "serve", fake.serve)
+    monkeypatch.setattr(command_line, "configure_logs", lambda **_given: None)
+    monkeypatch.chdir(tmp_path)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Any:
+    yield
+    structlog.reset_defaults()
+
+
+def exit_status(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as caught:
+        command_line.main(list(arguments))
+    return caught.value.code
+
+
+def usage_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert exit_status(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("splice: ")
+    assert err.count("\n") == 1
+    assert err[:-1].isprintable()
+    return err.removeprefix("splice: ").rstrip()
+
+
+def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert exit_status("--check", *arguments) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return tomllib.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "--listen: say where to listen, such as --listen 18090, or name a file with --config"),
+        (["--demo"], "--listen: say where to listen"),
+        (["--origin", "a=http://10.0.0.8"], "--listen: say where to listen"),
+        (["--listen"], "argument --listen: expected one argument"),
+        (["--listen", "x"], "argument --listen: 'x' is not [HOST:]PORT, such as 18090"),
+        (["--listen", "65536"], "argument --listen: '65536' ends with 65536, and a port is at most 65535"),
+        (["--listen", "1", "--listen", "[::1"], "argument --listen: '[::1' is not [HOST:]PORT"),
+        (["--rtmp", "x", *LISTEN], "argument --rtmp: 'x' is not [HOST:]PORT"),
+        (["--origin", "a", *LISTEN], "argument --origin: an origin is NAME=URL, such as a=http://10.0.0.8:8080"),
+        (["--origin", "a=10.0.0.8", *LISTEN], "argument --origin: an origin is http://host[:port]"),
+        (["--origin", "a=http://[", *LISTEN], "argument --origin: "),
+        (["--origin", "=http://x", *LISTEN], "--origin: '' is not a name"),
+        (["--origin", "a/b=http://x", *LISTEN], "--origin: 'a/b' is not a name"),
+        (["--origin", "a=http://x", "--origin", "a=http://y"], "--origin: a is given twice; several addresses of one"),
+        (["--demo", "--origin", "demo=http://x", *LISTEN], "--demo: it adds an origin of the name demo"),
+        (["--config", "nowhere.toml"], "nowhere.toml: cannot be read: no such file or directory"),
+        (["--config", "."], ".: cannot be read: is a directory"),
+        (["--log-format", "xml", *LISTEN], "argument --log-format: invalid choice: 'xml' (choose from"),
+        (["--log-level", "loud", *LISTEN], "argument --log-level: invalid choice: 'loud'"),
+        (["--lisen", "1"], "unrecognized arguments: --lisen 1"),
+        (["--list", "1"], "unrecognized arguments: --list 1"),
+        (["18090"], "unrecognized arguments: 18090"),
+        (["a\nb\x1b[31m"], r"unrecognized arguments: a\nb\x1b[31m"),
+        (["--config", "a\nb\udc80"], r"a\nb\udc80: cannot be read"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_that_names_the_flag_and_status_2(
+    door: FakeDoor, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert usage_error(capsys, *arguments).startswith(says)
+
+
+def test_a_password_in_a_url_is_not_repeated(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:
+    for url in ("a=http://me:geheim@x", "http://me:geheim@x"):
+        assert "geheim" not in usage_error(capsys, *LISTEN, "--origin", url)
+
+
+def test_a_wrong_file_is_named_with_its_key(door: FakeDoor, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text("[limits]\nveiwers = 1\n")
+    said = f"{file}: limits.veiwers: unknown key; did you mean limits.viewers?"
+    assert usage_error(capsys, "--config", str(file)) == said
+    assert usage_error(capsys, "--config", str(file), "--check") == said
+
+
+def test_a_file_in_the_working_directory_is_read_unless_another_is_named(
+    door: FakeDoor, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "splice.toml").write_text('live_path = "/here"')
+    (tmp_path / "other.toml").write_text('live_path = "/there"')
+    assert checked(capsys)["live_path"] == ["/here"]
+    assert checked(capsys, "--config", "other.toml")["live_path"] == ["/there"]
+    (tmp_path / "splice.toml").unlink()
+    assert checked(capsys)["live_path"] == ["/live"]
+
+
+def test_a_working_directory_that_cannot_be_searched_is_no_traceback(
+    door: FakeDoor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_args: object, **_named: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    monkeypatch.setattr(Path, "exists", forbidden)
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    assert usage_error(capsys, *LISTEN) == "splice.toml: cannot be read: permission denied"
+
+
+def test_check_prints_the_effective_configuration_and_needs_no_listen(
+    door: FakeDoor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checked(capsys)["listen"] == ["18090"]
+    monkeypatch.setenv("SPLICE_LIMITS__VIEWERS", "7")
+    flags = ["--listen", "[::1]:0", "--listen", "00080", "--origin", "a=http://10.0.0.8:8080", "--demo"]
+    said = checked(capsys, *flags)
+    assert said["listen"] == ["[::1]:0", "80"]
+    assert said["origins"]["a"]["url"] == "http://10.0.0.8:8080"
+    assert said["limits"]["viewers"] == 7
+
+
+def test_what_check_says_is_a_configuration_that_checks_the_same(
+    door: FakeDoor, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    exit_status("--check", "--listen", "1", "--listen", "[::1]:2", "--origin", "a.b~=http://[::1]")
+    once = capsys.readouterr().out
+    (tmp_path / "splice.toml").write_text(once)
+    exit_status("--check")
+    assert capsys.readouterr().out == once
+
+
+def test_version_and_help_are_said_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status("--version") == 0
+    assert capsys.readouterr().out == f"splice {__version__}\n"
+    assert exit_status("--help") == 0
+    said = capsys.readouterr().out
+    for flag in ("--listen", "--origin", "--demo", "--config", "--check", "--log-format", "--log-level", "--version"):
+        assert flag in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file", "demo"),
+    [
+        (LISTEN, None, True),
+        ([*LISTEN, "--demo"], None, True),
+        ([*LISTEN, "--origin", "a=http://x"], None, False),
+        ([*LISTEN, "--rtmp", "0"], None, False),
+        (LISTEN, "", False),
+        ([], "listen = 0", False),
+        ([*LISTEN, "--demo"], '[origins.a]\nurl = "http://x"', True),
+    ],
+)
+def test_the_demo_is_what_there_is_where_nothing_else_is(
+    door: FakeDoor, tmp_path: Path, arguments: list[str], file: str | None, demo: bool
+) -> None:
+    if file is not None:
+        (tmp_path / "splice.toml").write_text(file)
+    assert exit_status(*arguments) == 0
+    assert door.demo is demo
+
+
+def test_where_to_listen_may_stand_in_the_environment(door: FakeDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLICE_LISTEN", "[::1]:0")
+    assert exit_status() == 0
+    assert door.settings.listen == ("[::1]:0",)
+
+
+@pytest.mark.parametrize(
+    ("bound", "shown"),
+    [
+        ("0.0.0.0:18090", "127.0.0.1:18090"),
+        ("[::]:18090", "[::1]:18090"),
+        ("10.0.0.0:80", "10.0.0.0:80"),
+        ("[2001:db8::]:80", "[2001:db8::]:80"),
+    ],
+)
+def test_a_terminal_is_told_what_to_open_and_play(
+    door: FakeDoor, capsys: pytest.CaptureFixture[str], bound: str, shown: str
+) -> None:
+    door.ready_at = bound
+    exit_status(*LISTEN, "--demo", "--log-format", "text")
+    lines = [line.strip() for line in capsys.readouterr().err.splitlines() if line]
+    assert lines[1:] == [f"http://{shown}/", f'ffplay "http://{shown}/live?src=demo&app=demo&stream=clock"']
+
+
+def test_a_program_that_reads_json_is_told_nothing_else(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:
+    exit_status(*LISTEN, "--demo", "--log-format", "json")
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_demo_nothing_is_to_be_played(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:
+    exit_status(*LISTEN, "--origin", "a=http://x", "--log-format", "text")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reload_reads_the_file_and_keeps_the_flags(door: FakeDoor, tmp_path: Path) -> None:
+    file = tmp_path / "splice.toml"
+    file.write_text("listen = 1")
+    exit_status("--listen", "2")
+    file.write_text("listen = 3\n[limits]\nviewers = 5")
+    again = door.reload()
+    assert (again.listen, again.limits.viewers) == (("2",), 5)
+
+
+@pytest.mark.parametrize("status", [0, 130])
+def test_the_doors_status_is_the_process_s(door: FakeDoor, status: int) -> None:
+    door.status = status
+    assert exit_status(*LISTEN) == status
+
+
+def test_an_interrupt_before_the_door_is_up_is_130_without_a_traceback(
+    door: FakeDoor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door.error = KeyboardInterrupt()
+    assert exit_status(*LISTEN) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_door_that_cannot_listen_ends_with_1_and_one_line(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:
+    door.error = ListenError("cannot listen on 80: permission denied")
+    assert exit_status(*LISTEN, "--log-format", "json") == 1
+    assert capsys.readouterr().err == "splice: cannot listen on 80: permission denied\n"
+
+
+FLAGS = st.sampled_from(
+    [
+        "--listen",
+        "--origin",
+        "--rtmp",
+        "--demo",
+        "--config",
+        "--check",
+        "--log-format",
+        "--log-level",
+        "--",
+        "-",
+        "-h",
+        "-x",
+    ]
+)
+FRAGMENTS = st.sampled_from(
+    [
+        "0",
+        "18090",
+        "[::1]:0",
+        "a=http://x",
+        "a=",
+        "=",
+        "demo=rtmp://[::1]:1",
+        "json",
+        "text",
+        "debug",
+        "splice.toml",
+        "",
+    ]
+)
+NO_NUL = st.text(st.characters(exclude_characters="\0"), max_size=6)
+
+
+@given(
+    arguments=st.lists(FLAGS | FRAGMENTS | NO_NUL | st.tuples(FLAGS, FRAGMENTS | NO_NUL).map("=".join), max_size=6),
+    file=st.none() | st.binary(max_size=20) | st.sampled_from([b"listen = 0", b"[origins.a]\nurl = 'http://x'"]),
+)
+@example(arguments=["--config="], file=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_command_line_ends_in_a_traceback(
+    door: FakeDoor, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], file: bytes | None
+) -> None:
+    (tmp_path / "splice.toml").unlink(missing_ok=True)
+    if file is not None:
+        (tmp_path / "splice.toml").write_bytes(file)
+    status = exit_status(*arguments)
+    err = capsys.readouterr().err
+    if status == 2:
+        assert re.fullmatch(r"splice: [^\n]+\n", err)
+        assert err[:-1].isprintable()
+    else:
+        assert status == 0
+
+
+def test_python_m_splice_is_this_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["splice", "--version"])
+    monkeypatch.delitem(sys.modules, "splice.__main__")
+    with pytest.raises(SystemExit):
+        runpy.run_module("splice", run_name="__main__")
+    assert capsys.readouterr().out == f"splice {__version__}\n"
+
+
+def test_a_taken_port_is_status_1_and_says_whose(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "splice", "--listen", f"127.0.0.1:{port}", "--demo", "--log-level", "error"]
+        ended = subprocess.run(
+            command, cwd=tmp_path, env={"PYTHONPATH": str(Path(__file__).parents[2])}, capture_output=True, timeout=20
+        )
+    assert ended.returncode == 1
+    assert ended.stdout == b""
+    said = ended.stderr.decode()
+    assert said.startswith(f"splice: cannot listen on 127.0.0.1:{port}: the port is in use by ")
+    assert said.count("\n") == 1
+    if sys.platform == "linux":
+        assert f"(pid {Path('/proc/self').readlink()})" in said
