@@ -4,9 +4,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from splice.feeding import feed
 from splice.http import Fields, RequestHead, encode_response_head, reason_phrase
 from splice.hub import CHUNKED_FLV, FLV, Form, LiveStream, Subscriber
+from splice.hub.feeding import feed
 from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 

@@ -29,8 +29,8 @@ from protocol.rtmp import (
     Request,
     SharedBudget,
 )
-from splice.feeding import feed
 from splice.hub import Hub, LiveStream, NameTakenError, RtmpForm, Subscriber
+from splice.hub.feeding import feed
 from splice.listeners import socket_address
 from splice.origins import OriginError
 from splice.routing import RoutingError, is_name

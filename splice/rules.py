@@ -9,12 +9,14 @@ from splice.door import DoorRules
 from splice.egress import Egress
 from splice.gateway import Gateway
 from splice.hub import HubLimits
+from splice.hub.pull import PullTimeouts
+from splice.hub.push import ForwardRule
 from splice.proxies import TrustedProxies
 from splice.pump import Pump
 from splice.routing import Router
 from splice.rtmp_door import RtmpRules
 
-__all__ = ["USER_AGENT", "door_rules", "hub_limits", "rtmp_rules"]
+__all__ = ["USER_AGENT", "door_rules", "forward_rules", "hub_limits", "pull_timeouts", "rtmp_rules"]
 
 USER_AGENT = f"splice/{__version__}"
 
@@ -68,3 +70,20 @@ def hub_limits(settings: Settings) -> HubLimits:
         tracks_wait_s=hub.tracks_wait_ms / 1000,
         republish_grace_s=hub.republish_grace_s,
     )
+
+
+def pull_timeouts(settings: Settings) -> PullTimeouts:
+    """How long pulls wait, from the next one on."""
+    timeouts = settings.timeouts
+    return PullTimeouts(
+        connect_s=timeouts.connect_s,
+        origin_head_s=timeouts.origin_head_s,
+        first_tag_s=timeouts.first_tag_s,
+        stall_s=timeouts.stall_s,
+        idle_stop_s=settings.hub.idle_stop_s,
+    )
+
+
+def forward_rules(settings: Settings) -> tuple[ForwardRule, ...]:
+    """Where streams go that begin from now on."""
+    return tuple(ForwardRule(rule.streams, rule.to) for rule in settings.forward)

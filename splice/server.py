@@ -8,7 +8,6 @@ import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,13 +19,13 @@ from splice.config import ConfigError, ListenAddress, OriginSettings, Settings
 from splice.demo import DemoOrigin
 from splice.door import Door
 from splice.finder import StreamFinder
-from splice.hub import Hub, LiveStream
+from splice.hub import Hub
+from splice.hub.pull import Relays
+from splice.hub.push import Forwards
 from splice.listeners import accept_forever, open_listeners, socket_address
-from splice.origins import OriginError
 from splice.pump import Pump, open_pump
-from splice.routing import Origin
 from splice.rtmp_door import RtmpDoor
-from splice.rules import door_rules, hub_limits, rtmp_rules
+from splice.rules import USER_AGENT, door_rules, forward_rules, hub_limits, pull_timeouts, rtmp_rules
 from splice.stats import EndReason, Publishers, Viewers
 
 __all__ = ["DEMO_ORIGIN", "serve"]
@@ -114,8 +113,22 @@ class _Server:
         )
         self._publishers = Publishers(limit=limits.publishers)
         self._hub = Hub(nursery, limits=lambda app: hub_limits(self._settings), takeover_s=settings.hub.takeover_s)
-        relays = _NoRelays()
-        finder = StreamFinder(self._hub, relays, wait_s=lambda app: self._settings.hub.wait_for_stream_s)
+        self._relays = Relays(
+            nursery,
+            limits=lambda app: hub_limits(self._settings),
+            timeouts=pull_timeouts(settings),
+            publishers=self._publishers,
+            user_agent=USER_AGENT,
+        )
+        self._forwards = Forwards(
+            nursery,
+            rules=forward_rules(settings),
+            connect_s=settings.timeouts.connect_s,
+            start_s=settings.timeouts.head_s,
+            stall_s=settings.timeouts.stall_s,
+        )
+        self._hub.on_stream.append(self._forwards.begin)
+        finder = StreamFinder(self._hub, self._relays, wait_s=lambda app: self._settings.hub.wait_for_stream_s)
         rules = door_rules(settings, self._origins(settings), pump=pump, demo=demo_url is not None)
         self._door = Door(rules=rules, finder=finder, viewers=self._viewers)
         self._rtmp_door = RtmpDoor(
@@ -168,6 +181,8 @@ class _Server:
         self._door.rules = door_rules(settings, self._origins(settings), pump=self._pump, demo=demo)
         self._rtmp_door.rules = rtmp_rules(settings)
         self._hub.takeover_s = settings.hub.takeover_s
+        self._relays.timeouts = pull_timeouts(settings)
+        self._forwards.rules = forward_rules(settings)
         limits = settings.limits
         self._viewers.limit = limits.viewers
         self._viewers.limit_per_address = limits.viewers_per_address
@@ -196,13 +211,6 @@ class _Server:
         self._viewers.end_all(EndReason.DRAINED)
         self._publishers.end_all(EndReason.DRAINED)
         return status
-
-
-class _NoRelays:
-    """Until pulls are there."""
-
-    def watched(self, origin: Origin, app: str, stream: str) -> AbstractAsyncContextManager[LiveStream]:
-        raise OriginError(502, "this door cannot pull yet")
 
 
 def _starter(connections: trio.Nursery, door: Door | RtmpDoor) -> Callable[[socket.socket, tuple[str, int]], None]:
