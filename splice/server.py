@@ -219,14 +219,19 @@ def _starter(connections: trio.Nursery, door: Door | RtmpDoor) -> Callable[[sock
 
 def _raise_descriptor_limit(viewers: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = hard
     if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            limit = soft  # macOS names no hard limit, and takes none above its kern.maxfilesperproc
     needed = viewers * _DESCRIPTORS_A_VIEWER + _SPARE_DESCRIPTORS
-    if hard != resource.RLIM_INFINITY and hard < needed:
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        room = max(0, limit - _SPARE_DESCRIPTORS) // _DESCRIPTORS_A_VIEWER
         _log.warning(
             "descriptors.few",
-            limit=hard,
+            limit=limit,
             needed=needed,
-            advice=f"limits.viewers is {viewers}, and there are descriptors for "
-            f"{(hard - _SPARE_DESCRIPTORS) // _DESCRIPTORS_A_VIEWER}: raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+            advice=f"limits.viewers is {viewers}, and there are descriptors for {room}: raise the hard limit "
+            "(ulimit -Hn, LimitNOFILE=)",
         )
