@@ -30,6 +30,10 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ALTERNATIVES: Final = {"url": "urls", "urls": "url"}  # of an origin: who gives one takes back the other
 _LONGEST_SHOWN: Final = 60
 
+# The password of a URL's userinfo (RFC 3986, 3.2.1), and the values of its query, where stream keys are.
+_URL_PASSWORD: Final = re.compile(r"(?<=://)([^:@/?#]*:)[^/?#]*(?=@)")
+_URL_VALUE: Final = re.compile(r"(?<==)[^&#]+")
+
 # pydantic's types of errors that are about the kind of a value, and what would be right.
 _KINDS: Final = {
     "int_type": "a whole number",
@@ -93,8 +97,18 @@ def load_settings(
 
 
 def settings_as_toml(settings: Settings) -> str:
-    """The effective configuration as TOML that `load_settings` reads back."""
-    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+    """The effective configuration as TOML that `load_settings` reads back; what is secret in a URL reads `***`."""
+    return tomli_w.dumps(_masked(settings.model_dump(mode="json", exclude_none=True)))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _masked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value]
+    if isinstance(value, str) and "://" in value:
+        return _URL_VALUE.sub("***", _URL_PASSWORD.sub(r"\1***", value))
+    return value
 
 
 def _file_layer(file: Path | None) -> Iterator[tuple[_Source, dict[str, Any]]]:

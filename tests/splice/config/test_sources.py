@@ -320,6 +320,18 @@ def test_what_check_prints_loads_again_to_the_same(
     assert load(settings_as_toml(settings), file) == settings
 
 
+def test_what_check_prints_keeps_the_secrets_of_urls_and_loads_all_the_same(file: Path) -> None:
+    to = "rtmp://me:ge:heim@10.0.0.20:1935/backup/x?key=geheim&b=geheim"
+    printed = settings_as_toml(load(f'[[forward]]\nstreams = "*"\nto = "{to}"', file))
+    assert "heim" not in printed
+    assert load(printed, file).forward[0].to == to.replace("ge:heim", "***").replace("geheim", "***")
+
+
+@pytest.mark.parametrize("to", ["http://me:geheim@x/a", "rtmp://me:geheim@x:y/a?key=geheim"])
+def test_a_wrong_url_to_forward_to_is_told_without_its_password(file: Path, to: str) -> None:
+    assert "geheim" not in refused(f'[[forward]]\nstreams = "*"\nto = "{to}"', file)
+
+
 values = st.recursive(
     st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
