@@ -85,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_listen_address,
         help="accept RTMP publishers and players; repeatable",
     )
+    add(
+        "--admin",
+        metavar="[HOST:]PORT",
+        type=_listen_address,
+        help="API and metrics; without HOST for this machine alone",
+    )
     add("--demo", action="store_true", help="add the embedded origin `demo`, a clip that plays for ever")
     add(
         "--config",
@@ -132,6 +138,8 @@ def _load(flags: argparse.Namespace, file: Path | None) -> Settings:
         given[("listen",)] = ("--listen", flags.listen)
     if flags.rtmp:
         given[("rtmp_listen",)] = ("--rtmp", flags.rtmp)
+    if flags.admin:
+        given[("admin_listen",)] = ("--admin", flags.admin)
     for name, url in flags.origin or ():
         key = ("origins", name, "url")
         if key in given:

@@ -2,17 +2,26 @@
 
 What is logged may hold strings that a viewer or an origin has chosen; whatever they are, an event stays one line, and
 no escape sequence reaches a terminal. Tracebacks show the code alone: its variables hold signatures and passwords.
+
+The admin side reads along: it counts by the events, and passes them on. It gets those of level info and above, whatever
+the level of the log itself.
 """
 
 import logging
 import sys
-from typing import Final, TextIO
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TextIO
 
 import structlog
 
-__all__ = ["LEVELS", "configure_logs"]
+__all__ = ["LEVELS", "EventListener", "configure_logs", "listening"]
 
 LEVELS: Final = ("debug", "info", "warning", "error")
+
+EventListener = Callable[[Mapping[str, Any]], None]
+
+_listeners: Final[list[EventListener]] = []
 
 
 def configure_logs(*, form: str, level: str) -> None:
@@ -22,16 +31,50 @@ def configure_logs(*, form: str, level: str) -> None:
         form: "text" or "json".
         level: one of `LEVELS`; what lies below is not logged.
     """
+    lowest = getattr(logging, level.upper())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _tell_listeners,
+            _OnlyFrom(lowest),
             *(_json() if form == "json" else _text(colours=sys.stderr.isatty())),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(min(lowest, logging.INFO)),
         logger_factory=lambda *_: _LineLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+@contextmanager
+def listening(listener: EventListener) -> Iterator[None]:
+    """Call `listener` with every event while the block runs, in the thread that logs it.
+
+    It gets the event's fields, `event`, `level` and `timestamp` among them, and changes none. It must not raise.
+    """
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def _tell_listeners(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    for listener in _listeners:
+        listener(event)
+    return event
+
+
+class _OnlyFrom:
+    """Drops what lies below the log's level, behind those who want to know it all the same."""
+
+    def __init__(self, lowest: int) -> None:
+        self._lowest: Final = lowest
+
+    def __call__(self, _logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if getattr(logging, event["level"].upper()) < self._lowest:
+            raise structlog.DropEvent
+        return event
 
 
 def _json() -> list[structlog.typing.Processor]:

@@ -7,6 +7,7 @@ values that they need, never the whole.
 
 from splice.config.addresses import ListenAddress, OriginAddress
 from splice.config.settings import (
+    AdminSettings,
     ForwardSettings,
     HubSettings,
     Limits,
@@ -18,6 +19,7 @@ from splice.config.settings import (
 from splice.config.sources import ConfigError, load_settings, settings_as_toml
 
 __all__ = [
+    "AdminSettings",
     "ConfigError",
     "ForwardSettings",
     "HubSettings",

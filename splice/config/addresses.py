@@ -41,6 +41,16 @@ class ListenAddress(NamedTuple):
         _require_host(match["v6"], match["host"])
         return cls(match["v6"] or match["host"], int(match["port"]))
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it, where no host stands for loopback, as it does for the admin side."""
+        if self.host is None or self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
     def __str__(self) -> str:
         return str(self.port) if self.host is None else format_authority(self.host, self.port)
 

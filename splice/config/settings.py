@@ -4,13 +4,15 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from splice.config.addresses import ListenAddress, OriginAddress
 from splice.config.values import (
     Count,
     ForwardUrl,
+    HostNames,
     ListenAddresses,
+    ListenAddressOrNone,
     LivePaths,
     Network,
     Networks,
@@ -20,12 +22,16 @@ from splice.config.values import (
     Ports,
     Seconds,
     SecondsOrNone,
+    Secret,
+    SecretFile,
     Target,
     WebOrigins,
     WrongBesideOthersError,
+    read_secret,
 )
 
 __all__ = [
+    "AdminSettings",
     "ForwardSettings",
     "HubSettings",
     "Limits",
@@ -141,6 +147,28 @@ class PublishSettings(_Frozen):
     )
 
 
+class AdminSettings(_Frozen):
+    """Who may use the admin side; from loopback it takes no token."""
+
+    token: Annotated[Secret, Field(description="asked for from every address but loopback's")] = SecretStr("")
+    token_file: Annotated[SecretFile, Field(description="a file that holds the token, in its place")] = ""
+    allowed_hosts: Annotated[
+        HostNames, Field(description="names that it answers to beside loopback's and its own address")
+    ] = ()
+
+    @model_validator(mode="after")
+    def _has_one_token(self) -> Self:
+        if self.token_file and self.token.get_secret_value():
+            raise ValueError("admin has either token or token_file")
+        _ = self.secret
+        return self
+
+    @cached_property
+    def secret(self) -> str:
+        """The token, wherever it is from; empty: there is none."""
+        return read_secret(self.token_file) if self.token_file else self.token.get_secret_value()
+
+
 class ForwardSettings(_Frozen):
     """Streams that are sent on to another RTMP server."""
 
@@ -157,6 +185,10 @@ class Settings(_Frozen):
     rtmp_listen: Annotated[
         ListenAddresses, Field(description="[HOST:]PORT for RTMP publishers and players; none: off")
     ] = ()
+    admin_listen: Annotated[
+        ListenAddressOrNone,
+        Field(description="[HOST:]PORT of API and metrics; no HOST: loopback only; empty: off"),
+    ] = ""
     live_path: Annotated[
         LivePaths,
         Field(min_length=1, description="the path of /live?src=..., or a list of paths"),
@@ -174,12 +206,22 @@ class Settings(_Frozen):
     timeouts: Timeouts = Timeouts()
     hub: HubSettings = HubSettings()
     publish: PublishSettings = PublishSettings()
+    admin: AdminSettings = AdminSettings()
     forward: Annotated[tuple[ForwardSettings, ...], Field(description="streams that are sent on")] = ()
 
     @model_validator(mode="after")
     def _default_origin_exists(self) -> Self:
         if self.default_origin and self.default_origin not in self.origins:
             raise WrongBesideOthersError("default_origin", f"there is no origin {self.default_origin!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _admin_is_safe(self) -> Self:
+        if self.admin_listen and not ListenAddress.parse(self.admin_listen).is_loopback and not self.admin.secret:
+            raise WrongBesideOthersError(
+                "admin_listen",
+                f"others can reach {self.admin_listen}, so it needs a secret: set [admin] token, or token_file",
+            )
         return self
 
     @cached_property

@@ -6,9 +6,10 @@ environment variable can set it without brackets.
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 
 from protocol import LocalProtocolError
 from protocol.rtmp import parse_url
@@ -17,6 +18,8 @@ from splice.config.addresses import ListenAddress, OriginAddress
 __all__ = [
     "Count",
     "ForwardUrl",
+    "HostNames",
+    "ListenAddressOrNone",
     "ListenAddresses",
     "LivePaths",
     "Network",
@@ -27,9 +30,12 @@ __all__ = [
     "Ports",
     "Seconds",
     "SecondsOrNone",
+    "Secret",
+    "SecretFile",
     "Target",
     "WebOrigins",
     "WrongBesideOthersError",
+    "read_secret",
 ]
 
 Network = IPv4Network | IPv6Network
@@ -47,6 +53,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._~@-]{1,128}")
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~@!$&'()*+,;=:/-]+")
 _WEB_ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?")
 _TEMPLATE_FIELD: Final = re.compile(r"\{([^{}]*)\}")
+_HOST_NAME: Final = re.compile(r"[a-z0-9_.-]{1,253}|\[[0-9a-f:.]+\]")
+_SECRET: Final = re.compile(r"[\x21-\x7e]+")
 _TEMPLATE_FIELDS: Final = ("app", "stream", "port")
 
 
@@ -130,6 +138,48 @@ def _target(value: str) -> str:
     return value
 
 
+def _host_name(value: str) -> str:
+    name = value.lower().removesuffix(".")
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError(f"{value!r} is not the name of a host, such as splice.example.org, without a port")
+    return name
+
+
+def _secret_text(value: object) -> object:
+    if not isinstance(value, str | SecretStr):  # said without the value, which pydantic's own sentence would show
+        raise ValueError("takes a text in quotes")  # noqa: TRY004 -- pydantic reports ValueError alone
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and not _SECRET.fullmatch(value.get_secret_value()):
+        raise ValueError("a secret has no spaces, and only characters of ASCII")
+    return value
+
+
+def _secret_file(value: str) -> str:
+    if value:
+        read_secret(value)
+    return value
+
+
+def read_secret(file: str) -> str:
+    """The secret that stands in `file`, without the space around it.
+
+    Raises:
+        ValueError: it cannot be read, or is none.
+    """
+    try:
+        secret = Path(file).read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        secret = ""
+    if not _SECRET.fullmatch(secret):
+        raise ValueError(f"{file} holds no secret, which is one word of ASCII")
+    return secret
+
+
 _OneOrMany: Final = BeforeValidator(_one_or_many)
 _Number: Final = BeforeValidator(_no_truth)
 
@@ -146,3 +196,12 @@ OriginUrl = Annotated[str, AfterValidator(_origin_url_or_none)]
 OriginUrls = Annotated[tuple[Annotated[str, AfterValidator(_origin_url)], ...], _OneOrMany]
 ForwardUrl = Annotated[str, AfterValidator(_forward_url)]
 Target = Annotated[str, AfterValidator(_target)]
+ListenAddressOrNone = Annotated[str, BeforeValidator(lambda value: value if value == "" else _listen_address(value))]
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], _OneOrMany]
+SecretFile = Annotated[str, AfterValidator(_secret_file)]
+Secret = Annotated[
+    SecretStr,
+    BeforeValidator(_secret_text),
+    AfterValidator(_secret),
+    PlainSerializer(lambda secret: "***" if secret.get_secret_value() else "", return_type=str),
+]

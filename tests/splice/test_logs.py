@@ -14,7 +14,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splice.logs import LEVELS, configure_logs
+from splice.logs import LEVELS, configure_logs, listening
 
 NASTY = 'a"b\r\nevent=forged\x1b[31m\x9b2J\u2028\x00\u00e4'
 
@@ -119,3 +119,18 @@ def test_a_log_that_nobody_reads_any_more_hurts_nobody(monkeypatch: pytest.Monke
             file.flush()  # the pipe was broken indeed
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), writer)
+
+
+def test_a_listener_hears_events_of_level_info_also_where_the_log_itself_does_not_show_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs(form="json", level="error")
+    heard = []
+    log = structlog.get_logger()
+    with listening(lambda event: heard.append(dict(event))):
+        log.debug("detail")
+        log.info("viewer.start", id="v1")
+    log.info("viewer.end", id="v1")
+    assert [(event["event"], event["level"], event["id"]) for event in heard] == [("viewer.start", "info", "v1")]
+    assert heard[0]["timestamp"]
+    assert capsys.readouterr().err == ""

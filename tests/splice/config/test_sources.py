@@ -131,7 +131,8 @@ def leaf_keys(model: type[BaseModel], above: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("key", list(leaf_keys(Settings)))
 def test_a_value_of_a_wrong_kind_is_named_for_every_key_there_is(file: Path, key: str) -> None:
     sentence = refused(f"{key} = 1979-05-27", file)
-    assert re.fullmatch(re.escape(f"{file}: {key}: ") + r"(takes .+|is .+ or .+), not 1979-05-27", sentence)
+    shown = "" if key == "admin.token" else ", not 1979-05-27"  # a secret is not shown, whatever it is
+    assert re.fullmatch(re.escape(f"{file}: {key}: ") + r"(takes .+|is .+ or .+)" + shown, sentence)
 
 
 @pytest.mark.parametrize(
