@@ -151,6 +151,8 @@ class Door:
         cors_fields: Fields,
     ) -> None:
         names = {"route": viewer.route, "origin": viewer.origin, "app": viewer.app, "stream": viewer.stream}
+        if viewer.address != connection.address:
+            names["client"] = viewer.address  # as a trusted proxy says
         log = _log.bind(id=viewer.id, peer=viewer.peer, **names)
         log.info("viewer.start")
         reason, status = EndReason.ERROR, None

@@ -118,10 +118,10 @@ class RunningDoor:
             with trio.fail_after(SOON_S):
                 return bytes(await stream.receive_some(65536))
 
-    async def watching(self, target: str = WATCH_DEMO) -> trio.SocketStream:
+    async def watching(self, target: str = WATCH_DEMO, *fields: str) -> trio.SocketStream:
         """A viewer who has seen the first bytes."""
         stream = await self.connected()
-        await stream.send_all(get(target))
+        await stream.send_all(get(target, *fields))
         with trio.fail_after(SOON_S):
             assert (await stream.receive_some(64)).startswith(b"HTTP/1.1 200 ")
         return stream
@@ -350,6 +350,21 @@ async def test_the_log_names_the_stream_its_peer_and_how_it_ended() -> None:
     assert end["reason"] == "viewer_left"
     assert end["bytes"] > 0
     assert 0 <= end["seconds"] < SOON_S
+
+
+async def test_behind_a_trusted_proxy_the_log_and_the_limits_go_by_the_client() -> None:
+    start = settings(trusted_proxies="127.0.0.0/8", limits={"viewers_per_address": 1})
+    async with a_door(start) as door:
+        async with await door.watching(WATCH_DEMO, "X-Forwarded-For: 6.6.6.6, 192.0.2.7"):
+            (started,) = door.events("viewer.start")
+            assert started["client"] == "192.0.2.7"
+            assert started["peer"].startswith("127.0.0.1:")
+            again = await door.answer(get(WATCH_DEMO, "X-Forwarded-For: 192.0.2.7"))
+            assert again.startswith(b"HTTP/1.1 503 ")
+            async with await door.watching(WATCH_DEMO, "X-Forwarded-For: 192.0.2.8"):
+                pass
+        await door.logged("viewer.end", 2)
+        assert await stopped(door) == 0
 
 
 @pytest.mark.parametrize(("hard", "warns"), [(263, True), (264, False), (resource.RLIM_INFINITY, False)])
