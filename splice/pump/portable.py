@@ -42,6 +42,7 @@ class PortablePump:
     ) -> Outcome:
         """Move bytes from `source` to `sink` until either is done; see `Pump.relay`."""
         outcome = Outcome.SOURCE_ENDED
+        bug: Exception | None = None
 
         async def watch_sink() -> None:
             nonlocal outcome
@@ -53,10 +54,15 @@ class PortablePump:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_sink)
-                outcome = await self._copy(source, sink, length, stall_s, meter)
+                try:
+                    outcome = await self._copy(source, sink, length, stall_s, meter)
+                except Exception as caught:  # noqa: BLE001 -- carried over the nursery, which would wrap it in a group
+                    bug = caught
                 nursery.cancel_scope.cancel()
         finally:
             self._registrations -= 2
+        if bug is not None:
+            raise bug
         return outcome
 
     async def _copy(
