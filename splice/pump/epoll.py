@@ -19,7 +19,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -39,11 +39,6 @@ class _Owner(Protocol):
     def crash(self, bug: Exception) -> None: ...
 
 
-class _Registration(NamedTuple):
-    serve: Callable[[int], None]
-    owner: _Owner
-
-
 class EpollPump:
     """See the module. Made by `open()`; the methods below `relay` are for the relays alone."""
 
@@ -54,7 +49,7 @@ class EpollPump:
         self.tick = trio.current_time() + _TICK_S
         self._turns = 0
         self._stopping = False
-        self._registrations: dict[int, _Registration] = {}
+        self._registrations: dict[int, tuple[Callable[[int], None], _Owner]] = {}
         self._trio = trio.lowlevel.current_trio_token()
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -107,7 +102,7 @@ class EpollPump:
     def watch(self, fd: int, events: int, serve: Callable[[int], None], owner: _Owner) -> None:
         """Call `serve(events)` whenever `fd` is ready for one of `events`, level-triggered."""
         self._epoll.register(fd, events)
-        self._registrations[fd] = _Registration(serve, owner)
+        self._registrations[fd] = serve, owner
 
     def rewatch(self, fd: int, events: int) -> None:
         """Watch `fd` for other events than before."""
@@ -135,10 +130,11 @@ class EpollPump:
                     registration = registrations.get(fd)
                     if registration is None:
                         continue
+                    serve, owner = registration
                     try:
-                        registration.serve(events)
+                        serve(events)
                     except Exception as bug:  # noqa: BLE001 -- a bug ends one connection, whose task raises it
-                        registration.owner.crash(bug)
+                        owner.crash(bug)
 
     async def _keep_time(self) -> None:
         """Move the coarse clock that relays stamp their progress with. It runs a tick ahead: no stall is early."""
