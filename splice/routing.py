@@ -50,7 +50,7 @@ class Query:
     """What a viewer asked for, checked in form alone: nothing of it says that the stream exists.
 
     Attributes:
-        encoded: the parameter whose value holds a %, which not every origin may be sent; None where none does.
+        encoded: the parameter whose name or value holds a %, which not every origin may be sent; None where none does.
     """
 
     src: str | None
@@ -137,7 +137,7 @@ def _origin_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute | 
     if origin.relayed:
         return RelayRoute(origin, query.app, query.stream)
     if query.encoded is not None and not origin.target:
-        raise RoutingError(400, f"{query.encoded} holds a %; write its value in plain characters")
+        raise RoutingError(400, f"{query.encoded} holds a %; write its name and value in plain characters")
     if origin.target:
         port = "" if query.port is None else str(query.port)
         target = origin.target.format(app=query.app, stream=query.stream, port=port).encode()
@@ -145,20 +145,24 @@ def _origin_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute | 
 
 
 def _live_query(query: bytes) -> Query:
-    given = _parameters(query)
+    given, encoded = _parameters(query)
     src = _name("src", unquote_to_bytes(given[b"src"])) if b"src" in given else None
     return Query(
         src,
         _port(unquote_to_bytes(given[b"port"])) if b"port" in given and src is not None else None,
         _name("app", unquote_to_bytes(_required(given, b"app"))),
         _name("stream", unquote_to_bytes(_required(given, b"stream"))),
-        next((name.decode() for name, value in given.items() if b"%" in value), None),
+        encoded,
     )
 
 
-def _parameters(query: bytes) -> dict[bytes, bytes]:
-    """The raw values of our four parameters, each given at most once under every reading of the query."""
+def _parameters(query: bytes) -> tuple[dict[bytes, bytes], str | None]:
+    """The raw values of our four parameters, each given at most once under every reading of the query.
+
+    And the first of them that holds a % in its name or value, which is for the origin's rules to judge.
+    """
     given: dict[bytes, bytes] = {}
+    encoded: str | None = None
     for field in query.split(b"&"):
         written, _, value = field.partition(b"=")
         name = unquote_to_bytes(written).lower()
@@ -167,10 +171,11 @@ def _parameters(query: bytes) -> dict[bytes, bytes]:
             continue
         if name in given:
             raise RoutingError(400, f"{name.decode()} is given twice; give it once")
-        if written != name:
-            raise RoutingError(400, f"write the parameter's name as {name.decode()}, in small letters and without %")
+        if unquote_to_bytes(written) != name:
+            raise RoutingError(400, f"write the parameter's name as {name.decode()}, in small letters")
         given[name] = value
-    return given
+        encoded = encoded or (name.decode() if b"%" in field else None)
+    return given, encoded
 
 
 def _no_parameter_inside(field: bytes) -> None:
