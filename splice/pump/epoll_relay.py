@@ -73,9 +73,7 @@ class EpollRelay:
     def stop(self) -> None:
         self._pump.unwatch(self._source_fd)
         self._pump.unwatch(self._sink_fd)
-        if self._pipe is not None:
-            self._pump.pipes.give_back(self._pipe)
-            self._pipe = None
+        self._give_pipe_back()
 
     def crash(self, bug: Exception) -> None:
         self.bug = bug
@@ -125,24 +123,21 @@ class EpollRelay:
 
     def _splice_once(self) -> None:
         try:
-            pipe = self._pump.pipes.borrow()
+            self._pipe = pipe = self._pump.pipes.borrow()
         except OSError:
             self._splicing = False  # no descriptor is left: copying needs none
             return
         wanted = PIPE_BYTES if self._left is None else min(self._left, PIPE_BYTES)
-        outcome = None
         try:
             pipe.pending = os.splice(self._source_fd, pipe.write_fd, wanted, flags=_SPLICE_F_NONBLOCK)
-            if not pipe.pending:
-                outcome = self._outcome_of_close()
         except BlockingIOError:
-            pass
+            self._give_pipe_back()
+            return
         except OSError:
-            outcome = Outcome.SOURCE_LOST
-        if outcome is not None or not pipe.pending:
-            self._pump.pipes.give_back(pipe)
-            if outcome is not None:
-                self._end(outcome)
+            self._end(Outcome.SOURCE_LOST)
+            return
+        if not pipe.pending:
+            self._end(self._outcome_of_close())
             return
         self.progressed_at = self._pump.tick
         if pipe.pending <= _SMALL_READ_BYTES:
@@ -151,11 +146,15 @@ class EpollRelay:
             self._run_of_reads = 0
         if self._left is not None:
             self._left -= pipe.pending
-        self._pipe = pipe
         if not self._drain(pipe):
             self._wait_for_sink()
         elif self.outcome is None and self._left == 0:
             self._end(Outcome.SOURCE_ENDED)
+
+    def _give_pipe_back(self) -> None:
+        if self._pipe is not None:
+            self._pump.pipes.give_back(self._pipe)
+            self._pipe = None
 
     def _count_towards(self, *, splicing: bool) -> None:
         self._run_of_reads += 1
@@ -227,6 +226,5 @@ class EpollRelay:
         except OSError:
             self._end(Outcome.SINK_LEFT)
             return True
-        self._pump.pipes.give_back(pipe)
-        self._pipe = None
+        self._give_pipe_back()
         return True
