@@ -69,6 +69,14 @@ class RtmpConnection:
             ViewerLeftError: the client has closed or reset the connection.
         """
         await self.flush()
+        await self.receive()
+
+    async def receive(self) -> None:
+        """The second half of `refill`, for who sends what the session wants to say by another way.
+
+        Raises:
+            ViewerLeftError: the client has closed or reset the connection.
+        """
         if self.session.chunk_allowance == 0:
             self.session.chunk_allowance = _CHUNKS_PER_TURN
             await trio.lowlevel.checkpoint()
