@@ -114,7 +114,7 @@ class Hub:
         if entry is None:
             entry = _Entry(LiveStream(*name, self.limits(name[0])))
             self._entries[name] = entry
-            self._nursery.start_soon(self._run, entry)
+            self._nursery.start_soon(self._run, name, entry)
             for observe in self.on_stream:
                 observe(entry.stream)
         else:
@@ -132,9 +132,13 @@ class Hub:
             awaited.set()
         return entry
 
-    async def _run(self, entry: _Entry) -> None:
-        with entry.scope:
-            await entry.stream.run()
+    async def _run(self, name: _Name, entry: _Entry) -> None:
+        try:
+            with entry.scope:
+                await entry.stream.run()
+        except Exception:  # noqa: BLE001 -- a bug in one stream ends that one alone (DESIGN section 4)
+            _log.exception("stream.bug", app=name[0], stream=name[1])
+            self.end(*name, EndReason.ERROR)
 
     async def _expire(self, name: _Name, entry: _Entry, scope: trio.CancelScope) -> None:
         with scope:
