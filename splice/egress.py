@@ -72,6 +72,7 @@ class Egress:
             max_s=live.limits.backlog_s,
         )
         with live.subscribed(subscriber):
+            viewer.begun()
             return await feed(subscriber, connection.socket, stall_s=self.stall_s)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from splice.config import OriginAddress
+from splice.health import OriginHealth
 from splice.http import (
     CHUNKED,
     BodyDecoder,
@@ -23,7 +24,7 @@ from splice.http import (
     forwarded_request_head,
     relayed_response_head,
 )
-from splice.origins import OriginConnection
+from splice.origins import OriginConnection, OriginError
 from splice.pump import Outcome, Pump
 from splice.routing import SpliceRoute
 from splice.stats import EndReason, Viewer
@@ -47,6 +48,7 @@ class Gateway:
 
     Args:
         pump: moves the bodies.
+        health: is told how asking each origin went.
         user_agent: what origins are told of the door.
         connect_s: seconds for an origin's address to accept.
         origin_head_s: seconds for its response head.
@@ -54,6 +56,7 @@ class Gateway:
     """
 
     pump: Pump
+    health: OriginHealth
     user_agent: bytes
     connect_s: float
     origin_head_s: float
@@ -85,6 +88,7 @@ class Gateway:
         with OriginConnection(connect_s=self.connect_s, head_s=self.origin_head_s) as origin:
             try:
                 answer = await connection.unless_left(lambda: origin.ask(route.origin.addresses, request))
+                self.health.succeeded(route.origin.name)
                 response = relayed_response_head(answer, cors_fields=cors_fields, viewer_version=head.version)
                 if head.method == b"HEAD" or answer.framing.kind is FramingKind.NO_BODY:
                     origin.close()
@@ -95,6 +99,9 @@ class Gateway:
                 return await self._relay(connection, response, origin, answer.framing.length, viewer)
             except ViewerLeftError:
                 return EndReason.VIEWER_LEFT
+            except OriginError as error:
+                self.health.failed(route.origin.name, error.detail)
+                raise
 
     async def _relay(
         self, connection: ViewerSocket, response: bytes, origin: OriginConnection, length: int | None, viewer: Viewer
@@ -106,6 +113,7 @@ class Gateway:
             await connection.unless_left(lambda: connection.send(response + first_bytes))
         if patience.cancelled_caught:
             return EndReason.STALLED
+        viewer.begun()
         viewer.bytes += len(first_bytes)
         outcome = await self.pump.relay(
             origin.socket,
@@ -129,6 +137,7 @@ class Gateway:
 
         async def copy() -> EndReason:
             await connection.send(response)
+            viewer.begun()
             data = origin.first_bytes
             while True:
                 try:

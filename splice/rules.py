@@ -8,6 +8,7 @@ from splice.config import OriginSettings, Settings
 from splice.door import DoorRules
 from splice.egress import Egress
 from splice.gateway import Gateway
+from splice.health import OriginHealth
 from splice.hub import HubLimits
 from splice.hub.pull import PullTimeouts
 from splice.hub.push import ForwardRule
@@ -21,7 +22,9 @@ __all__ = ["USER_AGENT", "door_rules", "forward_rules", "hub_limits", "pull_time
 USER_AGENT = f"splice/{__version__}"
 
 
-def door_rules(settings: Settings, origins: Mapping[str, OriginSettings], *, pump: Pump, demo: bool) -> DoorRules:
+def door_rules(
+    settings: Settings, origins: Mapping[str, OriginSettings], *, pump: Pump, health: OriginHealth, demo: bool
+) -> DoorRules:
     """What HTTP requests are judged and served by.
 
     Args:
@@ -32,6 +35,7 @@ def door_rules(settings: Settings, origins: Mapping[str, OriginSettings], *, pum
         router=Router(live_paths=settings.live_path, origins=origins, default_origin=settings.default_origin),
         gateway=Gateway(
             pump=pump,
+            health=health,
             user_agent=USER_AGENT.encode(),
             connect_s=timeouts.connect_s,
             origin_head_s=timeouts.origin_head_s,

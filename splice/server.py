@@ -17,8 +17,9 @@ import trio
 from splice import __version__
 from splice.config import ConfigError, ListenAddress, OriginSettings, Settings
 from splice.demo import DemoOrigin
-from splice.door import Door
+from splice.door import Door, DoorRules
 from splice.finder import StreamFinder
+from splice.health import OriginHealth
 from splice.hub import Hub
 from splice.hub.pull import Relays
 from splice.hub.push import Forwards
@@ -112,6 +113,7 @@ class _Server:
             limit_per_stream=limits.viewers_per_stream,
         )
         self._publishers = Publishers(limit=limits.publishers)
+        self._health = OriginHealth()
         self._hub = Hub(nursery, limits=lambda app: hub_limits(self._settings), takeover_s=settings.hub.takeover_s)
         self._relays = Relays(
             nursery,
@@ -119,6 +121,7 @@ class _Server:
             timeouts=pull_timeouts(settings),
             publishers=self._publishers,
             user_agent=USER_AGENT,
+            health=self._health,
         )
         self._forwards = Forwards(
             nursery,
@@ -129,8 +132,7 @@ class _Server:
         )
         self._hub.on_stream.append(self._forwards.begin)
         finder = StreamFinder(self._hub, self._relays, wait_s=lambda app: self._settings.hub.wait_for_stream_s)
-        rules = door_rules(settings, self._origins(settings), pump=pump, demo=demo_url is not None)
-        self._door = Door(rules=rules, finder=finder, viewers=self._viewers)
+        self._door = Door(rules=self._door_rules(settings), finder=finder, viewers=self._viewers)
         self._rtmp_door = RtmpDoor(
             rules=rtmp_rules(settings),
             hub=self._hub,
@@ -142,6 +144,10 @@ class _Server:
     def _origins(self, settings: Settings) -> dict[str, OriginSettings]:
         demo = {} if self._demo_url is None else {DEMO_ORIGIN: OriginSettings(url=self._demo_url)}
         return settings.origins | demo
+
+    def _door_rules(self, settings: Settings) -> DoorRules:
+        demo = self._demo_url is not None
+        return door_rules(settings, self._origins(settings), pump=self._pump, health=self._health, demo=demo)
 
     async def run(self, listeners: _Listeners, reload: Callable[[], Settings], on_ready: Callable[[str], None]) -> int:
         """Accept until a signal says otherwise, then drain; the exit status."""
@@ -177,8 +183,7 @@ class _Server:
             return
         needs_restart = [key for key in _NEEDS_RESTART if getattr(settings, key) != getattr(self._started_with, key)]
         self._settings = settings
-        demo = self._demo_url is not None
-        self._door.rules = door_rules(settings, self._origins(settings), pump=self._pump, demo=demo)
+        self._door.rules = self._door_rules(settings)
         self._rtmp_door.rules = rtmp_rules(settings)
         self._hub.takeover_s = settings.hub.takeover_s
         self._relays.timeouts = pull_timeouts(settings)

@@ -56,6 +56,7 @@ class Viewer:
         protocol: "http-flv", "ws-flv" or "rtmp".
         bytes: what its kernel socket has taken of the stream.
         started_at: in Trio's time, seconds.
+        first_byte_s: how many seconds after that the stream's first bytes were on their way; None: not yet.
         scope: everything that serves this viewer runs inside.
     """
 
@@ -69,12 +70,17 @@ class Viewer:
     protocol: str
     bytes: int = 0
     started_at: float = field(default_factory=trio.current_time)
+    first_byte_s: float | None = None
     ended_by: EndReason | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     @property
     def seconds(self) -> float:
         return trio.current_time() - self.started_at
+
+    def begun(self) -> None:
+        """Say that the stream's first bytes are on their way."""
+        self.first_byte_s = self.seconds
 
     def end(self, reason: EndReason) -> None:
         """Cancel what serves this viewer; the first reason stands."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from protocol import RemoteProtocolError
+from protocol import RemoteProtocolError, timestamp_difference
 from protocol.flv import StreamMetadata, decode_script_data, without_set_data_frame
 from protocol.rtmp import MediaKind
 from splice.hub.batch import Batch
@@ -47,7 +47,11 @@ class LiveStream:
         app, stream: its name.
         tracks_known: set when `has_audio` and `has_video` are to be relied on.
         ended: set when nothing will come any more, and every viewer has been told.
-        bytes_in: what was pushed.
+        bytes_in: what was pushed; video_bytes: its video alone.
+        video_frames: how many frames of the default video track were pushed.
+        keyframe_interval_ms: between the last two keyframes; None before the second.
+        metadata: what the publisher's onMetaData says.
+        last_packet_at: in Trio's time.
     """
 
     def __init__(self, app: str, stream: str, limits: HubLimits) -> None:
@@ -59,9 +63,13 @@ class LiveStream:
         self.tracks_known = trio.Event()
         self.ended = trio.Event()
         self.bytes_in = 0
-        self.skipped = 0
+        self.video_bytes = 0
+        self.video_frames = 0
+        self.keyframe_interval_ms: int | None = None
         self.metadata: StreamMetadata | None = None
         self.last_packet_at = trio.current_time()
+        self._skipped = 0  # by viewers who have left
+        self._keyframe_at: int | None = None
         self._video_seen = False  # metadata may promise a track that never comes; nobody should wait for its keyframe
         self._timeline = Timeline()
         self._cache = GopCache(max_bytes=limits.gop_cache_bytes, max_s=limits.gop_cache_s)
@@ -88,6 +96,22 @@ class LiveStream:
         """What waits for all viewers together; pieces that several share count for each."""
         return sum(each.backlog_bytes for group in self._subscribers.values() for each in group)
 
+    @property
+    def skipped(self) -> int:
+        """How many times a viewer was moved on to a keyframe so far."""
+        return self._skipped + sum(each.skipped for group in self._subscribers.values() for each in group)
+
+    @property
+    def slowest_s(self) -> float:
+        """For how many seconds the oldest packet has waited that some viewer has not taken yet."""
+        waiting = [since for group in self._subscribers.values() for each in group if (since := each.waits_since)]
+        return trio.current_time() - min(waiting) if waiting else 0.0
+
+    @property
+    def headers(self) -> list[Packet]:
+        """Metadata and codec configurations that are in force."""
+        return self._cache.headers(self._timeline.now)
+
     # --- from the publisher ---
 
     def restart(self) -> None:
@@ -97,6 +121,7 @@ class LiveStream:
         self._cache.forget()
         self._joined.clear()
         self.metadata = None
+        self.keyframe_interval_ms = self._keyframe_at = None
         self.has_audio = self.has_video = self._video_seen = False
         if self.tracks_known.is_set():
             self.tracks_known = trio.Event()
@@ -125,8 +150,13 @@ class LiveStream:
             packet = Packet(kind, role, self._timeline.place_aside(timestamp), payload, track)
         else:
             packet = Packet(kind, role, self._timeline.place(kind, track, timestamp), payload, track)
+            if kind is MediaKind.VIDEO and not track:
+                self.video_frames += 1
             if role is PacketRole.KEYFRAME:
                 self.flush()
+                self._see_keyframe(packet.timestamp)
+        if kind is MediaKind.VIDEO:
+            self.video_bytes += len(payload)
         self._cache.add(packet)
         self._add(packet)
 
@@ -156,6 +186,11 @@ class LiveStream:
             self.has_video = self._video_seen = True
         if self.has_audio and self.has_video:
             self.tracks_known.set()
+
+    def _see_keyframe(self, timestamp: int) -> None:
+        if self._keyframe_at is not None:
+            self.keyframe_interval_ms = timestamp_difference(timestamp, self._keyframe_at)
+        self._keyframe_at = timestamp
 
     def _add(self, packet: Packet) -> None:
         self._joined.clear()
@@ -239,7 +274,7 @@ class LiveStream:
         try:
             yield
         finally:
-            self.skipped += subscriber.skipped
+            self._skipped += subscriber.skipped
             del group[subscriber]
             if not group:
                 del self._subscribers[form]

@@ -21,6 +21,7 @@ import trio
 from protocol.rtmp import MediaKind, MediaMessage
 from splice.config import OriginAddress
 from splice.config.addresses import format_authority
+from splice.health import OriginHealth
 from splice.hub.live_stream import HubLimits, LiveStream
 from splice.hub.pauses import GrowingPauses
 from splice.hub.pull_http import open_http_source
@@ -34,6 +35,7 @@ __all__ = ["PullTimeouts", "Relays"]
 
 _STEADY_S: Final = 60.0
 """When an origin is lost that has served for so long, the pauses begin small again."""
+_MISSING: Final = 404  # the origin's own word: it is there, and the stream is not
 
 _log = structlog.get_logger()
 
@@ -51,6 +53,7 @@ class Relays:
         timeouts: PullTimeouts,
         publishers: Publishers,
         user_agent: str,
+        health: OriginHealth | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Args:
@@ -59,6 +62,7 @@ class Relays:
         timeouts: of the pulls that begin from now on.
         publishers: where pulls are listed, and whose limit holds for them as well.
         user_agent: what HTTP origins are told of the door.
+        health: is told how asking each origin went.
         jitter: gives numbers from 0 up to 1.
         """
         self.limits = limits
@@ -66,6 +70,7 @@ class Relays:
         self._nursery: Final = nursery
         self._publishers: Final = publishers
         self._user_agent: Final = user_agent
+        self._health: Final = health or OriginHealth()
         self._jitter: Final = jitter
         self._pulls: dict[_Key, _Pull] = {}
 
@@ -107,7 +112,8 @@ class Relays:
         if pull is None or pull.ending:
             live = LiveStream(app, stream, self.limits(app))
             publisher = Publisher(self._publishers.next_id(), "", "", app, stream, protocol="")
-            pull = _Pull(origin, live, publisher, self.timeouts, self._user_agent, GrowingPauses(self._jitter))
+            pauses = GrowingPauses(self._jitter)
+            pull = _Pull(origin, live, publisher, self.timeouts, self._user_agent, self._health, pauses)
             self._pulls[key] = pull
             self._nursery.start_soon(self._run, key, pull)
         return pull
@@ -142,6 +148,7 @@ class _Pull:
         publisher: Publisher,
         timeouts: PullTimeouts,
         user_agent: str,
+        health: OriginHealth,
         pauses: GrowingPauses,
     ) -> None:
         self.origin: Final = origin
@@ -150,6 +157,7 @@ class _Pull:
         self.timeouts: Final = timeouts
         self.failure: OriginError | None = None
         self._user_agent: Final = user_agent
+        self._health: Final = health
         self._pauses: Final = pauses
         self._settled = trio.Event()
         self._viewers = 0
@@ -205,8 +213,10 @@ class _Pull:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self.live.run)
                     await self._keep_pulling(log)
+                    reason = EndReason.REFUSED
                     nursery.cancel_scope.cancel()
-            reason = self._reason()
+            if publisher.scope.cancelled_caught:
+                reason = self._why_cancelled()
         except Exception:  # a bug in one pull ends that one alone (DESIGN section 4)
             log.exception("pull.bug")
             reason = EndReason.ERROR
@@ -215,11 +225,9 @@ class _Pull:
             self.live.end()
             log.info("pull.end", reason=reason, seconds=round(publisher.seconds, 3), bytes=publisher.bytes)
 
-    def _reason(self) -> EndReason:
+    def _why_cancelled(self) -> EndReason:
         if self.publisher.ended_by is not None:
             return self.publisher.ended_by
-        if self.failure is not None:
-            return EndReason.REFUSED
         return EndReason.VIEWER_LEFT if self._idle_ends_at < self._grace_ends_at else EndReason.ORIGIN_ENDED
 
     async def _keep_pulling(self, log: structlog.typing.FilteringBoundLogger) -> None:
@@ -247,6 +255,10 @@ class _Pull:
                 return await self._pull_from(address)
             except OriginError as error:
                 log.info("pull.failed", address=str(address), status=error.status, error=error.detail)
+                if error.status == _MISSING:
+                    self._health.succeeded(self.origin.name)
+                else:
+                    self._health.failed(self.origin.name, error.detail)
                 if failure.status != 404:
                     failure = error
         return failure
@@ -297,6 +309,7 @@ class _Pull:
             ) from None
         self._grace_ends_at = math.inf
         self._set_deadline()
+        self._health.succeeded(self.origin.name)
         self.settle(None)
 
     async def _go_on(self, source: Source) -> OriginError:

@@ -128,6 +128,11 @@ class Subscriber:
         await self._something_to_do.wait()
 
     @property
+    def waits_since(self) -> float | None:
+        """When the oldest piece of the backlog was made, in Trio's time; None: nothing waits."""
+        return self._backlog[0][1] if self._backlog else None
+
+    @property
     def next_piece(self) -> bytes | memoryview | None:
         """What is to be sent now; None: nothing."""
         return self._backlog[0][0] if self._backlog else None

@@ -1,0 +1,1 @@
+"""The admin side: API, events and metrics for whoever runs the door."""
