@@ -2,7 +2,8 @@
 
 `RequestParser` reads what a viewer asks, `ResponseParser` and `BodyDecoder` what an origin answers; the functions make
 heads, error answers and the chunked coding. Imports run down one chain: ``answers -> response -> framing -> lines ->
-grammar``, and ``request -> lines``. Stricter than the RFC wherever it allows a repair.
+grammar``, and ``request -> lines``; ``websocket`` stands above them all, and its frames are wsproto's. Stricter than
+the RFC wherever it allows a repair.
 """
 
 from splice.http.answers import (
@@ -33,6 +34,7 @@ from splice.http.request import (
     RequestParser,
 )
 from splice.http.response import MAX_INTERIM_ANSWERS, ResponseHead, ResponseParser
+from splice.http.websocket import CloseReason, WebSocketSession, accepting_head, asks_for_websocket, binary_message
 
 __all__ = [
     "CHUNKED",
@@ -44,6 +46,7 @@ __all__ = [
     "MAX_TARGET_BYTES",
     "NO_BODY",
     "BodyDecoder",
+    "CloseReason",
     "Fields",
     "Framing",
     "FramingKind",
@@ -53,6 +56,10 @@ __all__ = [
     "ResponseError",
     "ResponseHead",
     "ResponseParser",
+    "WebSocketSession",
+    "accepting_head",
+    "asks_for_websocket",
+    "binary_message",
     "chunk",
     "encode_response_head",
     "forwarded_request_head",

@@ -43,7 +43,7 @@ class RequestError(Exception):
     """The request is refused.
 
     Attributes:
-        status: what to answer: 400, 414, 431 or 505.
+        status: what to answer: 400, 414, 426, 431 or 505.
         detail: one sentence that says what to do; it never repeats the viewer's bytes.
     """
 

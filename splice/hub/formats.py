@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from wsproto.frame_protocol import FrameProtocol
-
 from protocol.flv import FlvHeader, encode_header
 from protocol.rtmp import MEDIA_CHUNK_STREAM_IDS, RawMessage, encode_standalone
-from splice.http import LAST_CHUNK, chunk
+from splice.http import LAST_CHUNK, binary_message, chunk
 from splice.hub.packet import Packet
 
 __all__ = ["CHUNKED_FLV", "FLV", "WEBSOCKET_FLV", "Form", "RtmpForm"]
@@ -58,10 +56,10 @@ class _ChunkedFlv(_Flv):
 
 class _WebSocketFlv(_Flv):
     def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
-        return _binary_message(super().opening(has_audio=has_audio, has_video=has_video))
+        return binary_message(super().opening(has_audio=has_audio, has_video=has_video))
 
     def encode(self, packets: Sequence[Packet]) -> bytes:
-        return _binary_message(super().encode(packets))
+        return binary_message(super().encode(packets))
 
 
 FLV: Final[Form] = _Flv()
@@ -100,11 +98,3 @@ class RtmpForm:
     @property
     def closing(self) -> bytes:
         return b""
-
-
-# A server's frame of a whole message depends on nothing but its payload, so one encoder serves every connection.
-_FRAMES: Final = FrameProtocol(client=False, extensions=[])
-
-
-def _binary_message(payload: bytes) -> bytes:
-    return bytes(_FRAMES.send_data(payload))
