@@ -41,6 +41,7 @@ from splice.viewer_socket import ViewerLeftError, ViewerSocket
 __all__ = ["RtmpDoor", "RtmpRules"]
 
 _UNFINISHED_BYTES: Final = 512 * 1024 * 1024
+_UNREAD_ANSWERS_BYTES: Final = 64 * 1024
 
 _log = structlog.get_logger()
 
@@ -267,29 +268,28 @@ class RtmpDoor:
     async def _serve_player(
         self, connection: RtmpConnection, request: PlayRequested, viewer: Viewer, rules: RtmpRules, src: str | None
     ) -> EndReason:
-        async with self._find_stream(viewer.app, viewer.stream, src) as live:
-            request.accept()
-            connection.trust()
-            await connection.flush()
-            subscriber = Subscriber(
-                RtmpForm(request.message_stream_id, RTMP_CHUNK_SIZE),
-                send=connection.socket.socket.send,
-                meter=viewer,
-                max_bytes=live.limits.backlog_bytes,
-                max_s=live.limits.backlog_s,
-            )
-            reason = EndReason.VIEWER_LEFT
-            with live.subscribed(subscriber):
-                viewer.begun()
-                async with trio.open_nursery() as nursery:
+        player = _Player(connection, request)
+        reason = EndReason.VIEWER_LEFT
+        failure: RoutingError | OriginError | None = None
+        async with trio.open_nursery() as nursery:
 
-                    async def listen() -> None:
-                        await _listen_to_player(connection, request.message_stream_id, subscriber)
-                        nursery.cancel_scope.cancel()
+            async def listen() -> None:
+                await player.listen()
+                nursery.cancel_scope.cancel()
 
-                    nursery.start_soon(listen)
-                    reason = await feed(subscriber, connection.socket.socket, stall_s=rules.stall_s)
-                    nursery.cancel_scope.cancel()
+            nursery.start_soon(listen)
+            try:
+                async with self._find_stream(viewer.app, viewer.stream, src) as live:
+                    subscriber = player.accept(live, viewer)
+                    with live.subscribed(subscriber):
+                        viewer.begun()
+                        if player.hear():
+                            reason = await feed(subscriber, connection.socket.socket, stall_s=rules.stall_s)
+            except (RoutingError, OriginError) as error:
+                failure = error  # carried over the nursery, which would wrap it in a group
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
         if reason is EndReason.ORIGIN_ENDED:
             await connection.socket.finish(connection.session.end_play(request.message_stream_id))
         elif reason is EndReason.STALLED:
@@ -297,26 +297,67 @@ class RtmpDoor:
         return reason
 
 
-async def _listen_to_player(connection: RtmpConnection, message_stream_id: int, subscriber: Subscriber) -> None:
-    """Answer what a player says while it plays, until it stops or leaves."""
-    session = connection.session
-    try:
-        while True:
-            while (event := connection.next_event_nowait()) is not None:
-                if isinstance(event, PlayStopped) and event.message_stream_id == message_stream_id:
-                    return
-                if isinstance(event, PauseChanged):
-                    subscriber.pause(paused=event.paused)
+class _Player:
+    """What a player says from its request on: heard all the while, so that it is seen to leave also while it waits."""
+
+    def __init__(self, connection: RtmpConnection, request: PlayRequested) -> None:
+        self._connection: Final = connection
+        self._request: Final = request
+        self._subscriber: Subscriber | None = None
+        self._unread_bytes = 0  # of answers, since the player had last taken all that was sent
+
+    def accept(self, live: LiveStream, viewer: Viewer) -> Subscriber:
+        """Say that the stream is here; what is to be subscribed to it, the answer in front."""
+        self._request.accept()
+        self._connection.trust()
+        self._subscriber = Subscriber(
+            RtmpForm(self._request.message_stream_id, RTMP_CHUNK_SIZE),
+            send=self._connection.socket.socket.send,
+            meter=viewer,
+            max_bytes=live.limits.backlog_bytes,
+            max_s=live.limits.backlog_s,
+        )
+        self._subscriber.insert(self._connection.session.data_to_send(), trio.current_time())
+        return self._subscriber
+
+    async def listen(self) -> None:
+        """Hear the player until it stops, breaks a rule or leaves."""
+        try:
+            while self.hear():
+                await self._connection.receive()
+        except ViewerLeftError:
+            return
+
+    def hear(self) -> bool:
+        """Answer what the player has said so far; whether it goes on. Before `accept` it is not listened to."""
+        try:
+            while (event := self._connection.next_event_nowait()) is not None:
+                if isinstance(event, PlayStopped) and event.message_stream_id == self._request.message_stream_id:
+                    return False
+                if isinstance(event, PauseChanged) and self._subscriber is not None:
+                    self._subscriber.pause(paused=event.paused)
                 elif isinstance(event, PublishRequested | PlayRequested):
                     event.reject(Code.PLAY_FAILED, "One connection plays one stream here: open another.")
+        except RemoteProtocolError as error:
+            self._log_broken(str(error))
+            return False
+        return self._subscriber is None or self._answer(self._subscriber)
+
+    def _answer(self, subscriber: Subscriber) -> bool:
+        """Send what the session has to say; False where the player asks and asks, and takes no answer."""
+        if subscriber.next_piece is None:
+            self._unread_bytes = 0
+        if data := self._connection.session.data_to_send():
             # Not by flush(): the stream writes to the same socket, and a piece of it may be half sent.
-            if data := session.data_to_send():
-                subscriber.insert(data, trio.current_time())
-            await connection.refill()
-    except ViewerLeftError:
-        return
-    except RemoteProtocolError as error:
-        _log.warning("rtmp.broken", peer=connection.socket.peer, error=str(error))
+            subscriber.insert(data, trio.current_time())
+            self._unread_bytes += len(data)
+        if self._unread_bytes > _UNREAD_ANSWERS_BYTES:
+            self._log_broken("the player asks for more than it reads")
+            return False
+        return True
+
+    def _log_broken(self, error: str) -> None:
+        _log.warning("rtmp.broken", peer=self._connection.socket.peer, error=error)
 
 
 def _require_name(request: Request, name: str, code: str) -> None:
