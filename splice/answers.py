@@ -10,6 +10,7 @@ __all__ = ["ALLOWED_METHODS", "CorsPolicy", "no_such_path", "own_file", "preflig
 ALLOWED_METHODS: Final = (b"GET", b"HEAD", b"OPTIONS")
 
 _ALLOW: Final = (b"Allow", b", ".join(ALLOWED_METHODS))
+_UPGRADES: Final = [(b"Sec-WebSocket-Version", b"13"), (b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
 _RETRY_AFTER: Final = (b"Retry-After", b"5")
 _OK: Final = 200
 
@@ -54,6 +55,8 @@ def refusal(status: int, detail: str, *, cors_fields: Fields = (), head_only: bo
     extra = list(cors_fields)
     if status == 405:
         extra.append(_ALLOW)
+    if status == 426:
+        extra.extend(_UPGRADES)
     if status == 503:
         extra.append(_RETRY_AFTER)
     return problem_response(status, _sentence(detail), extra_fields=extra, head_only=head_only)
@@ -69,7 +72,7 @@ def own_file(head: RequestHead, *, live_path: str, demo: bool, cors_fields: Fiel
     path = head.path.decode("ascii")
     if path == "/":
         language = language_of((head.get(b"accept-language") or b"").decode("latin-1"))
-        content = index_page(live_path=live_path, demo=demo, language=language)
+        content = index_page(live_path=live_path, demo=demo, language=language, hub=True, websocket=True)
         found = ("text/html; charset=utf-8", content)
     else:
         file = asset(path)

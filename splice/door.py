@@ -17,7 +17,7 @@ from splice.answers import ALLOWED_METHODS, CorsPolicy, no_such_path, own_file, 
 from splice.egress import Egress
 from splice.finder import StreamFinder
 from splice.gateway import Gateway
-from splice.http import Fields, RequestError, RequestHead
+from splice.http import Fields, RequestError, RequestHead, accepting_head, asks_for_websocket
 from splice.listeners import socket_address
 from splice.origins import OriginError
 from splice.proxies import TrustedProxies
@@ -120,10 +120,13 @@ class Door:
                 if found is None:
                     raise _Refused(*no_such_path(rules.live_path))
                 return found
+            handshake = accepting_head(head) if asks_for_websocket(head) else None
+            if handshake is not None:
+                _require_own_page(head, rules.cors)
             client = rules.proxies.client(connection.address, head.get(b"x-forwarded-for"))
             self._viewers.check_room(client, (query.src, query.app, query.stream))
             route = rules.router.route(query, head.target)
-        except RoutingError as error:
+        except (RequestError, RoutingError) as error:
             raise _Refused(error.status, error.detail) from None
         except LimitReachedError as error:
             raise _Refused(503, str(error)) from None
@@ -136,9 +139,9 @@ class Door:
             origin=None if isinstance(route, HubRoute) else route.origin.name,
             app=route.app,
             stream=route.stream,
-            protocol="http-flv",
+            protocol="http-flv" if handshake is None else "ws-flv",
         )
-        await self._watch(connection, head, route, viewer, rules, cors_fields)
+        await self._watch(connection, head, route, viewer, rules, cors_fields, handshake)
         return b""
 
     async def _watch(
@@ -149,6 +152,7 @@ class Door:
         viewer: Viewer,
         rules: DoorRules,
         cors_fields: Fields,
+        handshake: bytes | None,
     ) -> None:
         names = {"route": viewer.route, "origin": viewer.origin, "app": viewer.app, "stream": viewer.stream}
         if viewer.address != connection.address:
@@ -161,11 +165,19 @@ class Door:
                 if isinstance(route, SpliceRoute):
                     forwarded_for = rules.proxies.forwarded_for(connection.address, head.get(b"x-forwarded-for"))
                     reason = await rules.gateway.serve(
-                        connection, head, route, viewer, cors_fields=cors_fields, forwarded_for=forwarded_for
+                        connection,
+                        head,
+                        route,
+                        viewer,
+                        cors_fields=cors_fields,
+                        forwarded_for=forwarded_for,
+                        accepting_head=handshake,
                     )
                 else:
                     found = self._finder.found(route)
-                    reason = await rules.egress.serve(connection, head, found, viewer, cors_fields=cors_fields)
+                    reason = await rules.egress.serve(
+                        connection, head, found, viewer, cors_fields=cors_fields, accepting_head=handshake
+                    )
         except (OriginError, RoutingError) as error:
             reason, status = EndReason.REFUSED, error.status
             raise _Refused(error.status, error.detail) from None
@@ -175,3 +187,11 @@ class Door:
                 connection.abort()
             extra = {} if status is None else {"status": status}
             log.info("viewer.end", bytes=viewer.bytes, seconds=round(viewer.seconds, 3), reason=reason, **extra)
+
+
+def _require_own_page(head: RequestHead, cors: CorsPolicy) -> None:
+    # A browser asks no leave before it opens a WebSocket, and hides nothing of it from the page: what CORS is for HTTP,
+    # the server has to do itself (RFC 6455, 10.2). Programs that are no browsers send no Origin.
+    origin = head.get(b"origin")
+    if origin is not None and not cors.allows(origin):
+        raise _Refused(403, "pages of this origin may not watch by WebSocket: the operator adds it to cors_origins")

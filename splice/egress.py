@@ -1,14 +1,16 @@
-"""Scheme two, towards the viewer: HTTP-FLV out of a live stream (DESIGN section 3, "The hub route's response")."""
+"""Scheme two, towards the viewer: HTTP-FLV or WS-FLV out of a live stream (DESIGN section 3, on the hub route)."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
 from splice.http import Fields, RequestHead, encode_response_head, reason_phrase
-from splice.hub import CHUNKED_FLV, FLV, Form, LiveStream, Subscriber
+from splice.hub import CHUNKED_FLV, FLV, WEBSOCKET_FLV, Form, LiveStream, Subscriber
 from splice.hub.feeding import feed
 from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
+from splice.websocket import WebSocketViewer
 
 __all__ = ["Egress"]
 
@@ -33,47 +35,68 @@ class Egress:
         viewer: Viewer,
         *,
         cors_fields: Fields,
+        accepting_head: bytes | None,
     ) -> EndReason:
         """Serve one viewer until the stream ends or the viewer leaves; the reason why it ended.
 
         Args:
             found: finds the stream, and holds it while the viewer watches. What entering it raises passes through;
                 nothing was sent then.
+            accepting_head: what switches to WebSocket once the stream is there; None: HTTP.
 
         A cancellation takes the viewer out of the stream before it is delivered.
         """
+        if accepting_head is not None:
+            by_websocket = WebSocketViewer(connection, accepting_head, viewer)
+            return await by_websocket.serve(
+                lambda: self._play(connection, found, viewer, WEBSOCKET_FLV, by_websocket.open)
+            )
         chunked = head.version >= (1, 1)
         response = _response_head(chunked=chunked, cors_fields=cors_fields)
 
-        async def play() -> EndReason:
-            async with found as live:
-                if head.method == b"HEAD":
-                    return EndReason.ORIGIN_ENDED
-                await connection.send(response)
-                return await self._play(connection, live, viewer, CHUNKED_FLV if chunked else FLV)
+        async def look() -> EndReason:
+            async with found:
+                return EndReason.ORIGIN_ENDED
 
+        async def begin(subscriber: Subscriber) -> None:
+            await connection.send(response)
+
+        async def play() -> EndReason:
+            return await self._play(connection, found, viewer, CHUNKED_FLV if chunked else FLV, begin)
+
+        head_only = head.method == b"HEAD"
         try:
-            reason = await connection.unless_left(play)
+            reason = await connection.unless_left(look if head_only else play)
         except ViewerLeftError:
             return EndReason.VIEWER_LEFT
         if reason is EndReason.ORIGIN_ENDED:
-            await connection.finish(response if head.method == b"HEAD" else b"")
+            await connection.finish(response if head_only else b"")
         elif reason is EndReason.STALLED:
             connection.abort()
         return reason
 
-    async def _play(self, connection: ViewerSocket, live: LiveStream, viewer: Viewer, form: Form) -> EndReason:
-        await live.wait_tracks_known()
-        subscriber = Subscriber(
-            form,
-            send=connection.socket.send,
-            meter=viewer,
-            max_bytes=live.limits.backlog_bytes,
-            max_s=live.limits.backlog_s,
-        )
-        with live.subscribed(subscriber):
-            viewer.begun()
-            return await feed(subscriber, connection.socket, stall_s=self.stall_s)
+    async def _play(
+        self,
+        connection: ViewerSocket,
+        found: AbstractAsyncContextManager[LiveStream],
+        viewer: Viewer,
+        form: Form,
+        begin: Callable[[Subscriber], Awaitable[None]],
+    ) -> EndReason:
+        """Find the stream, `begin` the answer, and send it."""
+        async with found as live:
+            subscriber = Subscriber(
+                form,
+                send=connection.socket.send,
+                meter=viewer,
+                max_bytes=live.limits.backlog_bytes,
+                max_s=live.limits.backlog_s,
+            )
+            await begin(subscriber)
+            await live.wait_tracks_known()
+            with live.subscribed(subscriber):
+                viewer.begun()
+                return await feed(subscriber, connection.socket, stall_s=self.stall_s)
 
 
 def _response_head(*, chunked: bool, cors_fields: Fields) -> bytes:

@@ -4,9 +4,11 @@
     viewer <--head, rewritten-- door <--response head-- origin
     viewer <=================== pump <================= origin      until either side is done
 
-Everything that is opened here is closed here, in the viewer's own task, whichever way it ends.
+By WebSocket the body is taken out of its framing, and sent as messages; to a viewer of HTTP/1.0 a chunked one is sent
+bare. Everything that is opened here is closed here, in the viewer's own task, whichever way it ends.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,17 +20,21 @@ from splice.http import (
     CHUNKED,
     BodyDecoder,
     Fields,
+    Framing,
     FramingKind,
     RequestHead,
     ResponseError,
+    binary_message,
     forwarded_request_head,
     relayed_response_head,
 )
+from splice.hub.feeding import feed
 from splice.origins import OriginConnection, OriginError
 from splice.pump import Outcome, Pump
 from splice.routing import SpliceRoute
 from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
+from splice.websocket import Outbox, WebSocketViewer
 
 __all__ = ["Gateway"]
 
@@ -40,6 +46,7 @@ _REASONS: Final = {
 }
 _PASSED_ON: Final = (b"Referer", b"Authorization")
 _READ_BYTES: Final = 64 * 1024
+_OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +78,13 @@ class Gateway:
         *,
         cors_fields: Fields,
         forwarded_for: bytes,
+        accepting_head: bytes | None,
     ) -> EndReason:
         """Serve one viewer until either side is done; the reason why it ended.
+
+        Args:
+            accepting_head: what switches to WebSocket once the origin has answered 200, any other answer of its own
+                passes as it is; None: HTTP.
 
         Raises:
             OriginError: there is no answer of the origin's; nothing was sent to the viewer.
@@ -89,6 +101,9 @@ class Gateway:
             try:
                 answer = await connection.unless_left(lambda: origin.ask(route.origin.addresses, request))
                 self.health.succeeded(route.origin.name)
+                if accepting_head is not None and answer.status == _OK:
+                    by_websocket = WebSocketViewer(connection, accepting_head, viewer)
+                    return await self._relay_messages(connection, by_websocket, origin, answer.framing, viewer)
                 response = relayed_response_head(answer, cors_fields=cors_fields, viewer_version=head.version)
                 if head.method == b"HEAD" or answer.framing.kind is FramingKind.NO_BODY:
                     origin.close()
@@ -133,34 +148,16 @@ class Gateway:
         self, connection: ViewerSocket, response: bytes, origin: OriginConnection, viewer: Viewer
     ) -> EndReason:
         """A chunked body for a viewer of HTTP/1.0, who does not know chunks: taken out of its framing."""
-        decoder = BodyDecoder(CHUNKED)
+
+        async def send(payload: bytes) -> None:
+            with trio.fail_after(self.stall_s):
+                await connection.send(payload)
+            viewer.bytes += len(payload)
 
         async def copy() -> EndReason:
             await connection.send(response)
             viewer.begun()
-            data = origin.first_bytes
-            while True:
-                try:
-                    pieces = decoder.receive_data(data)
-                except ResponseError:
-                    return EndReason.ORIGIN_LOST
-                for piece in pieces:
-                    with trio.move_on_after(self.stall_s) as patience:
-                        await connection.send(piece)
-                    if patience.cancelled_caught:
-                        return EndReason.STALLED
-                    viewer.bytes += len(piece)
-                if decoder.finished:
-                    return EndReason.ORIGIN_ENDED
-                with trio.move_on_after(self.stall_s) as patience:
-                    try:
-                        data = await origin.stream.receive_some(_READ_BYTES)
-                    except trio.BrokenResourceError:
-                        return EndReason.ORIGIN_LOST
-                if patience.cancelled_caught:
-                    return EndReason.STALLED
-                if not data:
-                    return EndReason.ORIGIN_LOST
+            return await self._unframe(origin, CHUNKED, send)
 
         reason = await connection.unless_left(copy)
         if reason is EndReason.ORIGIN_ENDED:
@@ -168,3 +165,59 @@ class Gateway:
         else:
             connection.abort()
         return reason
+
+    async def _relay_messages(
+        self,
+        connection: ViewerSocket,
+        by_websocket: WebSocketViewer,
+        origin: OriginConnection,
+        framing: Framing,
+        viewer: Viewer,
+    ) -> EndReason:
+        """The body's payload as binary messages; the origin is read no faster than the viewer takes them."""
+        outbox = Outbox(viewer)
+
+        async def send(payload: bytes) -> None:
+            await outbox.send(binary_message(payload))
+
+        async def play() -> EndReason:
+            reason = EndReason.VIEWER_LEFT
+            try:
+                await by_websocket.open(outbox)
+                viewer.begun()
+                async with trio.open_nursery() as nursery:
+
+                    async def feed_viewer() -> None:
+                        nonlocal reason
+                        reason = await feed(outbox, connection.socket, stall_s=self.stall_s)
+                        nursery.cancel_scope.cancel()
+
+                    nursery.start_soon(feed_viewer)
+                    reason = await self._unframe(origin, framing, send)
+                    nursery.cancel_scope.cancel()
+            finally:
+                origin.close()
+            return reason
+
+        return await by_websocket.serve(play)
+
+    async def _unframe(
+        self, origin: OriginConnection, framing: Framing, send: Callable[[bytes], Awaitable[None]]
+    ) -> EndReason:
+        """Give the payload of the origin's body to `send` as it comes, and read on when that has returned."""
+        decoder = BodyDecoder(framing)
+        data = origin.first_bytes
+        try:
+            while True:
+                if payload := b"".join(decoder.receive_data(data)):
+                    await send(payload)
+                if decoder.finished:
+                    return EndReason.ORIGIN_ENDED
+                with trio.fail_after(self.stall_s):
+                    data = await origin.stream.receive_some(_READ_BYTES)
+                if not data:
+                    decoder.receive_eof()
+        except (ResponseError, trio.BrokenResourceError):
+            return EndReason.ORIGIN_LOST
+        except trio.TooSlowError:
+            return EndReason.STALLED

@@ -80,8 +80,13 @@ class ViewerSocket:
             parser.receive_data(data)
         return head
 
-    async def unless_left(self, function: Callable[[], Awaitable[T]]) -> T:
-        """What `function` returns or raises, if the viewer stays for so long; meanwhile what it sends is dropped.
+    async def unless_left(
+        self, function: Callable[[], Awaitable[T]], receive: Callable[[bytes], bool] | None = None
+    ) -> T:
+        """What `function` returns or raises, if the viewer stays for so long.
+
+        Args:
+            receive: takes what the viewer sends meanwhile, and says whether it stays. None: that is dropped.
 
         Raises:
             ViewerLeftError: the viewer has left; `function` was cancelled.
@@ -101,7 +106,7 @@ class ViewerSocket:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(call)
-            await self._wait_left()
+            await self._wait_left(receive)
             nursery.cancel_scope.cancel()
         if left:
             raise ViewerLeftError
@@ -140,7 +145,7 @@ class ViewerSocket:
         except OSError:
             pass  # it is gone already
 
-    async def _wait_left(self) -> None:
+    async def _wait_left(self, receive: Callable[[bytes], bool] | None = None) -> None:
         dropped = 0
         while dropped <= DROPPED_INPUT_BYTES:
             try:
@@ -149,4 +154,7 @@ class ViewerSocket:
                 return
             if not data:
                 return
-            dropped += len(data)
+            if receive is None:
+                dropped += len(data)
+            elif not receive(data):
+                return

@@ -137,6 +137,11 @@ class Subscriber:
         """What is to be sent now; None: nothing."""
         return self._backlog[0][0] if self._backlog else None
 
+    @property
+    def unfinished(self) -> bytes:
+        """The rest of a piece that the viewer has taken in part; b"" where there is none."""
+        return bytes(self._backlog[0].piece) if self._begun else b""
+
     def took(self, count: int) -> None:
         """Say that the viewer has taken `count` bytes of `next_piece`."""
         piece, made_at = self._backlog[0]
