@@ -30,6 +30,7 @@ from protocol.rtmp import (
 from splice.http import LAST_CHUNK, chunk
 
 AUDIO_CONFIGURATION = b"\xaf\x00\x12\x10"
+AUDIO_FRAME = b"\xaf\x01frame"
 VIDEO_CONFIGURATION = b"\x17\x00\x00\x00\x00configuration"
 KEYFRAME = b"\x17\x01\x00\x00\x00keyframe"
 INTER_FRAME = b"\x27\x01\x00\x00\x00frame"
@@ -60,6 +61,7 @@ class Connection:
         opened_at: in virtual seconds.
         head: an HTTP request's head.
         left: set when the door has closed the connection.
+        scope: everything that serves it runs inside, where the server can drop it.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
@@ -67,6 +69,7 @@ class Connection:
         self.opened_at = trio.current_time()
         self.head = b""
         self.left = trio.Event()
+        self.scope = trio.CancelScope()
         self._sending = trio.Lock()
 
     async def send(self, data: bytes) -> None:
@@ -121,15 +124,16 @@ HttpScript = Callable[[Connection], Awaitable[None]]
 class HttpOrigin(Server):
     """Plays its scripts in turn, and the last one for every further request."""
 
-    def __init__(self, *scripts: HttpScript) -> None:
+    def __init__(self, *scripts: HttpScript, awaits_head: bool = True) -> None:
         self.scripts = list(scripts)
+        self.awaits_head = awaits_head
         self.connections: list[Connection] = []
 
     async def _converse(self, stream: trio.SocketStream) -> None:
         connection = Connection(stream)
         script = self.scripts[min(len(self.connections), len(self.scripts) - 1)]
         self.connections.append(connection)
-        while not connection.head.endswith(b"\r\n\r\n"):
+        while self.awaits_head and not connection.head.endswith(b"\r\n\r\n"):
             data = await stream.receive_some()
             if not data:
                 return
@@ -138,7 +142,8 @@ class HttpOrigin(Server):
 
             async def until_left() -> None:
                 try:
-                    await stream.receive_some()
+                    while await stream.receive_some():
+                        pass
                 except trio.BrokenResourceError:
                     pass
                 connection.left.set()
@@ -188,11 +193,12 @@ class RtmpPeer(Connection):
     """A connection as an RTMP server sees it: every request is accepted but those in `refuse`.
 
     Attributes:
-        app, stream: what was asked for.
+        app, name: what was asked for, the name with its query.
         requested: set when play or publish was asked for.
         started: set when it was accepted.
         media: what a publisher has sent.
         stopped: set when it has ended its publishing.
+        other: what else it has said.
     """
 
     def __init__(self, stream: trio.SocketStream, refuse: dict[str, str], *, deaf_after: str = "") -> None:
@@ -270,6 +276,15 @@ class RtmpServer(Server):
         peer = RtmpPeer(stream, dict(self.refuse), deaf_after=self.deaf_after)
         script = self.scripts[min(len(self.connections), len(self.scripts) - 1)]
         self.connections.append(peer)
+        with peer.scope:
+            await self._play(peer, script)
+
+    def drop(self) -> None:
+        """Close every connection, also those of peers that do not listen."""
+        for peer in self.connections:
+            peer.scope.cancel()
+
+    async def _play(self, peer: RtmpPeer, script: RtmpScript) -> None:
         async with trio.open_nursery() as nursery:
 
             async def until_left() -> None:

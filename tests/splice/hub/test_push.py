@@ -1,0 +1,308 @@
+"""Forwards, against servers on loopback: what they get, what happens when they are lost or slow, and what is left."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import pairwise
+
+import pytest
+import structlog.testing
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from protocol.amf import amf0
+from protocol.rtmp import MediaKind, MessageReceived, PingRequest, PingResponse
+from splice.hub import Hub, HubLimits, LiveStream
+from splice.hub.push import ForwardRule, Forwards
+from splice.stats import Publisher
+from tests.splice.hub.pulling import refused_port
+from tests.splice.hub.servers import (
+    AUDIO_FRAME,
+    INTER_FRAME,
+    KEYFRAME,
+    METADATA,
+    OPENING,
+    HttpOrigin,
+    Message,
+    RtmpPeer,
+    RtmpScript,
+    RtmpServer,
+    Server,
+    mute,
+    open_descriptors,
+    silent_rtmp,
+)
+
+PUBLISHED_METADATA = amf0.encode("@setDataFrame") + METADATA
+
+
+@pytest.fixture(autouse=True)
+def _patience(autojump_clock: MockClock) -> None:
+    autojump_clock.autojump_threshold = 0.003  # the kernel's loopback may need a moment
+
+
+@asynccontextmanager
+async def forwarding(*rules: ForwardRule, backlog_bytes: int = 1 << 20, grace_s: float = 2.0) -> AsyncIterator[Hub]:
+    """A hub whose streams are forwarded; once it is left, every descriptor and task must be gone."""
+    await wait_all_tasks_blocked(0.01)
+    before, tasks = open_descriptors(), trio.lowlevel.current_statistics().tasks_living
+    limits = HubLimits(merge_s=0.0, backlog_bytes=backlog_bytes, republish_grace_s=grace_s)
+    async with trio.open_nursery() as nursery:
+        hub = Hub(nursery, limits=lambda app: limits, takeover_s=5.0)
+        forwards = Forwards(nursery, rules=rules, connect_s=5, start_s=10, stall_s=30, jitter=lambda: 1.0)
+        hub.on_stream.append(forwards.begin)
+        yield hub
+        nursery.cancel_scope.cancel()
+    await wait_all_tasks_blocked(0.01)
+    assert open_descriptors() == before
+    assert trio.lowlevel.current_statistics().tasks_living == tasks
+
+
+@contextmanager
+def published(hub: Hub, app: str = "myapp", stream: str = "test") -> Iterator[LiveStream]:
+    """A stream that begins with metadata, a codec configuration and a keyframe."""
+    with hub.published(Publisher("p1", "", "", app, stream, protocol="rtmp")) as live:
+        push(live, *OPENING)
+        yield live
+
+
+def push(live: LiveStream, *messages: Message) -> None:
+    for message in messages:
+        live.push(*message)
+
+
+def to(server: Server, path: str = "backup") -> str:
+    return f"rtmp://127.0.0.1:{server.port}/{path}"
+
+
+# --- which streams, and where to ---
+
+
+@pytest.mark.parametrize(
+    ("to", "sent_to"),
+    [
+        ("rtmp://10.0.0.20/backup", "rtmp://10.0.0.20/backup/test"),
+        ("rtmp://10.0.0.20/backup/", "rtmp://10.0.0.20/backup/test"),
+        ("rtmp://10.0.0.20/backup?key=x", "rtmp://10.0.0.20/backup?key=x/test"),
+        ("rtmp://10.0.0.20/backup/other", "rtmp://10.0.0.20/backup/other"),
+        ("rtmp://10.0.0.20/backup/other?key=x", "rtmp://10.0.0.20/backup/other?key=x"),
+        ("rtmp://10.0.0.20/{app}", "rtmp://10.0.0.20/myapp/test"),
+        ("rtmp://10.0.0.20/all/{app}-{stream}", "rtmp://10.0.0.20/all/myapp-test"),
+        ("rtmp://10.0.0.20:1936/{stream}/in", "rtmp://10.0.0.20:1936/test/in"),
+        ("rtmp://10.0.0.20/{stream}", "rtmp://10.0.0.20/test/test"),
+    ],
+)
+def test_the_streams_name_stands_behind_the_app_where_the_url_has_none_of_its_own(to: str, sent_to: str) -> None:
+    url = ForwardRule("*", to).url("myapp", "test")
+    assert url is not None
+    assert url.text == sent_to
+
+
+@pytest.mark.parametrize(
+    ("streams", "sent"),
+    [
+        ("myapp/*", True),
+        ("myapp/test", True),
+        ("*", True),
+        ("*/test", True),
+        ("myapp/te*", True),
+        ("other/*", False),
+        ("myapp/tes", False),
+        ("MYAPP/*", False),
+    ],
+)
+def test_a_rule_is_about_the_streams_that_its_pattern_matches(streams: str, sent: bool) -> None:
+    assert (ForwardRule(streams, "rtmp://h/a").url("myapp", "test") is not None) is sent
+
+
+async def test_only_chosen_streams_are_sent_on(autojump_clock: MockClock) -> None:
+    server = RtmpServer(silent_rtmp)
+    async with server.listening(), forwarding(ForwardRule("myapp/*", to(server))) as hub:
+        with published(hub, "myapp", "a"), published(hub, "other", "b"), published(hub, "myapp", "c"):
+            await trio.sleep(1)
+        assert sorted((peer.app, peer.name) for peer in server.connections) == [("backup", "a"), ("backup", "c")]
+
+
+# --- what the target gets ---
+
+
+async def test_a_target_gets_the_whole_stream_and_its_end(autojump_clock: MockClock) -> None:
+    server = RtmpServer(silent_rtmp)
+    async with server.listening(), forwarding(ForwardRule("myapp/*", to(server)), grace_s=2) as hub:
+        with published(hub) as live:
+            await trio.sleep(1)
+            push(live, (MediaKind.VIDEO, 40, INTER_FRAME), (MediaKind.AUDIO, 50, AUDIO_FRAME))
+            await trio.sleep(1)
+        [peer] = server.connections
+        assert peer.media == [
+            (MediaKind.DATA, 0, PUBLISHED_METADATA),
+            *OPENING[1:],
+            (MediaKind.VIDEO, 40, INTER_FRAME),
+            (MediaKind.AUDIO, 50, AUDIO_FRAME),
+        ]
+        assert not peer.stopped.is_set()
+        await live.ended.wait()
+        await peer.left.wait()
+        assert peer.stopped.is_set()
+
+
+async def test_a_target_is_asked_for_what_the_rules_url_says(autojump_clock: MockClock) -> None:
+    server = RtmpServer(silent_rtmp)
+    async with server.listening(), forwarding(ForwardRule("*", to(server, "in/{app}_{stream}?key=x"))) as hub:
+        with published(hub):
+            await trio.sleep(1)
+        assert [(peer.app, peer.name) for peer in server.connections] == [("in", "myapp_test?key=x")]
+
+
+async def test_a_publisher_who_returns_in_time_goes_on_over_the_same_connection(autojump_clock: MockClock) -> None:
+    server = RtmpServer(silent_rtmp)
+    async with server.listening(), forwarding(ForwardRule("*", to(server)), grace_s=5) as hub:
+        with published(hub):
+            await trio.sleep(1)
+        await trio.sleep(3)
+        with published(hub) as live:
+            push(live, (MediaKind.VIDEO, 1000, INTER_FRAME))
+            await trio.sleep(1)
+        [peer] = server.connections
+        assert [payload for _, _, payload in peer.media].count(KEYFRAME) == 2
+        timestamps = [timestamp for _, timestamp, _ in peer.media]
+        assert timestamps == sorted(timestamps)
+
+
+async def test_a_targets_ping_is_answered_between_the_streams_pieces(autojump_clock: MockClock) -> None:
+    async def pings(peer: RtmpPeer) -> None:
+        await peer.say(peer.session.send(PingRequest(77)))
+        await trio.sleep_forever()
+
+    server = RtmpServer(pings)
+    async with server.listening(), forwarding(ForwardRule("*", to(server))) as hub:
+        with published(hub) as live:
+            for frame in range(1, 20):
+                await trio.sleep(0.1)
+                push(live, (MediaKind.VIDEO, frame * 100, KEYFRAME))
+            await trio.sleep(0.1)
+        [peer] = server.connections
+        assert MessageReceived(PingResponse(77)) in peer.other
+        assert [payload for _, _, payload in peer.media].count(KEYFRAME) == 20
+
+
+# --- a target that is lost ---
+
+
+async def leaves(peer: RtmpPeer) -> None:
+    await trio.sleep(1)
+
+
+async def resets(peer: RtmpPeer) -> None:
+    await trio.sleep(1)
+    peer.reset()
+
+
+@pytest.mark.parametrize("first", [leaves, resets])
+async def test_a_lost_target_is_connected_to_again_and_joins_at_the_newest_keyframe(
+    autojump_clock: MockClock, first: RtmpScript
+) -> None:
+    server = RtmpServer(first, silent_rtmp)
+    async with server.listening(), forwarding(ForwardRule("*", to(server))) as hub:
+        with published(hub) as live:
+            for frame in range(1, 10):
+                await trio.sleep(0.5)
+                push(live, (MediaKind.VIDEO, frame * 500, KEYFRAME if frame == 2 else INTER_FRAME))
+            await trio.sleep(0.1)
+        [_, peer] = server.connections
+        assert peer.media[:3] == [
+            (MediaKind.DATA, 1000, PUBLISHED_METADATA),
+            (MediaKind.VIDEO, 1000, OPENING[1][2]),
+            (MediaKind.VIDEO, 1000, KEYFRAME),
+        ]
+        assert peer.media[-1] == (MediaKind.VIDEO, 4500, INTER_FRAME)
+
+
+async def test_a_target_that_refuses_is_asked_again_after_growing_pauses(autojump_clock: MockClock) -> None:
+    server = RtmpServer(silent_rtmp, refuse={"publish": "NetStream.Publish.BadName"})
+    with structlog.testing.capture_logs() as log:
+        async with server.listening(), forwarding(ForwardRule("*", to(server))) as hub:
+            with published(hub):
+                await trio.sleep(40)
+    pauses = [after.opened_at - before.opened_at for before, after in pairwise(server.connections)]
+    assert pauses[:6] == pytest.approx([0.5, 1, 2, 4, 8, 10], abs=0.05)
+    losses = [entry["error"] for entry in log if entry["event"] == "forward.lost"]
+    assert "NetStream.Publish.BadName" in losses[0]
+
+
+async def test_a_target_that_is_down_is_no_concern_of_the_streams(autojump_clock: MockClock) -> None:
+    rule = ForwardRule("*", f"rtmp://127.0.0.1:{refused_port()}/backup")
+    with structlog.testing.capture_logs() as log:
+        async with forwarding(rule) as hub:
+            with published(hub):
+                await trio.sleep(5)
+            await trio.sleep(3)
+            assert len(hub) == 0
+            assert [entry["event"] for entry in log if entry["event"] == "forward.end"] == ["forward.end"]
+
+
+async def test_a_target_that_never_answers_is_left(autojump_clock: MockClock) -> None:
+    server = HttpOrigin(mute(), awaits_head=False)
+    async with server.listening(), forwarding(ForwardRule("*", to(server))) as hub:
+        with published(hub):
+            await trio.sleep(1)
+            await server.connections[0].left.wait()
+            assert trio.current_time() == pytest.approx(10, abs=0.1)
+
+
+# --- a target that is slow ---
+
+
+async def test_a_slow_target_loses_pictures_and_never_slows_the_stream(autojump_clock: MockClock) -> None:
+    server = RtmpServer(silent_rtmp, deaf_after="publish")
+    with structlog.testing.capture_logs() as log:
+        async with server.listening(), forwarding(ForwardRule("*", to(server)), backlog_bytes=3 << 20) as hub:
+            with published(hub) as live:
+                await trio.sleep(0.5)
+                for frame in range(40):
+                    await trio.sleep(0.5)
+                    push(live, (MediaKind.VIDEO, frame * 500, KEYFRAME + bytes(1 << 20)))
+                    assert live.backlog_bytes < 5 << 20
+                pushed_at = trio.current_time()
+                await trio.sleep(25)
+            assert pushed_at == pytest.approx(20.5, abs=0.1)
+            assert live.skipped > 0
+            assert len(server.connections) == 2
+            server.drop()
+    [lost] = [entry for entry in log if entry["event"] == "forward.lost"]
+    assert "taken nothing for 30 s" in lost["error"]
+
+
+async def test_a_slow_target_is_given_up_soon_after_the_stream_has_ended(autojump_clock: MockClock) -> None:
+    server = RtmpServer(silent_rtmp, deaf_after="publish")
+    with structlog.testing.capture_logs() as log:
+        async with (
+            server.listening(),
+            forwarding(ForwardRule("*", to(server)), backlog_bytes=64 << 20, grace_s=0) as hub,
+        ):
+            with published(hub) as live:
+                await trio.sleep(0.5)
+                for _ in range(30):
+                    push(live, (MediaKind.VIDEO, 0, KEYFRAME + bytes(1 << 20)))
+                await trio.sleep(0.5)
+            await trio.sleep(0.9)
+            assert "forward.end" not in [entry["event"] for entry in log]
+            await trio.sleep(0.2)
+            assert "forward.end" in [entry["event"] for entry in log]
+            server.drop()
+
+
+async def test_a_bug_in_a_forward_ends_that_one_alone(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("splice.hub.push.feed", broken)
+    server = RtmpServer(silent_rtmp)
+    with structlog.testing.capture_logs() as log:
+        async with server.listening(), forwarding(ForwardRule("*", to(server))) as hub:
+            with published(hub) as live:
+                await trio.sleep(1)
+                assert not live.ended.is_set()
+    events = [entry["event"] for entry in log if entry["event"].startswith("forward")]
+    assert events == ["forward.start", "forward.running", "forward.bug", "forward.end"]
