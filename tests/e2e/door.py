@@ -40,6 +40,18 @@ class Door:
         return int(self.ready["http"][0].rpartition(":")[2])
 
     @property
+    def rtmp_port(self) -> int:
+        return int(self.ready["rtmp"][0].rpartition(":")[2])
+
+    def rtmp_url(self, name: str) -> str:
+        return f"rtmp://127.0.0.1:{self.rtmp_port}/{name}"
+
+    @property
+    def descriptors(self) -> int:
+        """How many descriptors it has open."""
+        return len(list(Path(f"/proc/{self.child.pid}/fd").iterdir()))
+
+    @property
     def events(self) -> list[LogEvent]:
         """The whole log so far; what is no JSON (a traceback of Python's own) fails the test."""
         return [json.loads(line) for line in self.child.lines if line]
@@ -54,6 +66,15 @@ class Door:
                 if all(found.get(name) == value for name, value in fields.items()):
                     return found
                 after = self.child.lines.index(match.string, after) + 1
+
+    async def logged_times(self, event: str, times: int, *, seconds: float = 10) -> list[LogEvent]:
+        """Wait until an event was logged so often; all of them."""
+        after = 0
+        with trio.fail_after(seconds):
+            for _ in range(times):
+                match = await self.child.printed(f'"event": "{event}"', seconds=seconds, after=after)
+                after = self.child.lines.index(match.string, after) + 1
+        return [found for found in self.events if found["event"] == event]
 
     async def stop(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 10) -> int:
         return await self.child.stop(number, seconds=seconds)

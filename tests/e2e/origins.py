@@ -113,9 +113,9 @@ class NginxRtmp:
 
 
 @asynccontextmanager
-async def nginx_rtmp(directory: Path, *, push_to_port: int) -> AsyncIterator[NginxRtmp]:
+async def nginx_rtmp(directory: Path, *, push_to_port: int, rtmp_port: int | None = None) -> AsyncIterator[NginxRtmp]:
     """Scheme two's origin: the user's own configuration, but for its ports and the proxy's address."""
-    rtmp_port = free_port()
+    rtmp_port = rtmp_port or free_port()
     (directory / "nginx.conf").write_text(f"""
 load_module {NGINX_RTMP_MODULE};
 daemon off;
