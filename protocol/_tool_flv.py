@@ -1,37 +1,29 @@
 """`python -m protocol flv`, without its I/O: bytes of a file in, lines of text or JSON out.
 
-`FlvReport` feeds a lenient `FlvDecoder`, makes a line of every tag and hands what it learns to `Summary`. A body that
+`FlvReport` feeds a lenient `FlvDecoder`, makes a line of every tag and hands its body to `StreamSummary`. A body that
 cannot be read is a fault of its tag alone; bytes that are no FLV any more end the report where they stand.
 """
 
 import json
 import math
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from protocol._base import NEED_DATA, RemoteProtocolError
-from protocol._tool_flv_summary import JsonObject, Summary, TrackSummary
 from protocol.amf import Date, TypedObject, Value
 from protocol.flv import (
-    AudioConfiguration,
     AudioData,
-    AudioPacketType,
     FlvDecoder,
     FlvFault,
     FlvHeader,
     ScriptData,
-    StreamMetadata,
+    StreamSummary,
     Tag,
     TagType,
     VideoData,
-    VideoPacketType,
     decode_audio_data,
     decode_script_data,
     decode_video_data,
-    read_audio_configuration,
-    read_audio_frame,
-    read_video_configuration,
-    read_video_picture_size,
 )
 
 __all__ = ["FlvReport"]
@@ -42,10 +34,9 @@ _TAG_NAMES: Final[dict[int, str]] = {
     TagType.SCRIPT: "script",
     TagType.AMF3_SCRIPT: "script",
 }
-_CODED: Final = frozenset({VideoPacketType.CODED_FRAMES, VideoPacketType.CODED_FRAMES_X})
-_VIDEO_STARTS: Final = frozenset({VideoPacketType.SEQUENCE_START, VideoPacketType.MPEG2TS_SEQUENCE_START})
-_AUDIO_SEQUENCE: Final = frozenset({AudioPacketType.SEQUENCE_START, AudioPacketType.CODED_FRAMES})
 _LONGEST_VALUES: Final = 160
+
+JsonObject: TypeAlias = dict[str, object]
 
 
 class FlvReport:
@@ -58,7 +49,7 @@ class FlvReport:
     def __init__(self, *, json_lines: bool = False) -> None:
         self._json = json_lines
         self._decoder = FlvDecoder(lenient=True)
-        self._summary = Summary()
+        self._summary = StreamSummary()
         self._broken = False
 
     @property
@@ -150,16 +141,7 @@ class FlvReport:
                 {"track": track.track_id, "codec": track.fourcc, "composition_time_ms": track.composition_time_ms}
                 for track in video.tracks
             ]
-        # Only what starts or continues a sequence tells a codec: ffmpeg sends every track's metadata as track 0's.
-        for track in video.tracks if video.packet_type in _VIDEO_STARTS | _CODED else ():
-            seen = self._track(track.fourcc, "video", track.track_id)
-            if video.packet_type in _CODED:
-                offset, size = self._decoder.event_offset, len(track.data)
-                self._summary.frame(seen, offset, tag.timestamp, size, keyframe=video.is_keyframe)
-                if video.is_keyframe and track.fourcc and seen.picture_size is None:
-                    seen.picture_size = read_video_picture_size(track.fourcc, track.data)
-            elif track.fourcc:
-                seen.video = read_video_configuration(track.fourcc, track.data) or seen.video
+        self._summary.add_video(video, tag.timestamp, offset=self._decoder.event_offset)
 
     def _describe_audio(self, line: JsonObject, tag: Tag, audio: AudioData) -> None:
         first = audio.tracks[0] if audio.tracks else None
@@ -171,28 +153,11 @@ class FlvReport:
         )
         if len(audio.tracks) > 1:
             line["tracks"] = [{"track": track.track_id, "codec": track.fourcc} for track in audio.tracks]
-        for track in audio.tracks if audio.packet_type in _AUDIO_SEQUENCE else ():
-            seen = self._track(track.fourcc, "audio", track.track_id)
-            if audio.packet_type == AudioPacketType.CODED_FRAMES:
-                offset, size = self._decoder.event_offset, len(track.data)
-                self._summary.frame(seen, offset, tag.timestamp, size, keyframe=False)
-                if seen.audio is None and track.fourcc:
-                    seen.audio = read_audio_frame(track.fourcc, track.data) or _legacy_sound(audio, track.fourcc)
-            elif track.fourcc:
-                seen.audio = read_audio_configuration(track.fourcc, track.data) or seen.audio
-
-    def _track(self, fourcc: str | None, kind: str, track_id: int) -> TrackSummary:
-        track = self._summary.track(kind, track_id)
-        track.codec = fourcc or track.codec
-        return track
+        self._summary.add_audio(audio, tag.timestamp, offset=self._decoder.event_offset)
 
     def _describe_script(self, line: JsonObject, script: ScriptData) -> None:
         line.update(name=script.name, values=[_json_value(value) for value in script.values])
-        values = script.values
-        if script.name == "@setDataFrame" and values:
-            script = ScriptData(str(values[0]), values[1:])
-        if script.name == "onMetaData" and script.values:
-            self._summary.metadata = StreamMetadata.from_amf(script.values[0])
+        self._summary.add_script(script)
 
 
 def _video_packet(video: VideoData, data: bytes) -> str:
@@ -211,13 +176,6 @@ def _audio_packet(audio: AudioData, data: bytes) -> str:
 def _packet_name(number: int, otherwise: str) -> str:
     name = getattr(number, "name", None)
     return name.lower() if isinstance(name, str) else f"{otherwise}_{number}"
-
-
-def _legacy_sound(audio: AudioData, fourcc: str) -> AudioConfiguration | None:
-    """What the legacy header's own bits say; for AAC they say nothing, since they are always the same."""
-    if audio.sound_format is None or fourcc == "mp4a":
-        return None
-    return AudioConfiguration(fourcc, audio.legacy_sample_rate_hz, audio.sound_type + 1)
 
 
 def _json_value(value: Value, above: tuple[int, ...] = ()) -> object:

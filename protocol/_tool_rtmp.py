@@ -14,22 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol._base import NEED_DATA, RemoteProtocolError
-from protocol._tool_flv_summary import Summary
 from protocol.amf import TypedObject
 from protocol.flv import (
     AudioData,
-    AudioPacketType,
-    ScriptData,
-    StreamMetadata,
+    StreamSummary,
     VideoData,
-    VideoPacketType,
     decode_audio_data,
     decode_script_data,
     decode_video_data,
-    read_audio_configuration,
-    read_audio_frame,
-    read_video_configuration,
-    read_video_picture_size,
 )
 from protocol.rtmp.chunks import ChunkReader, RawMessage
 from protocol.rtmp.commands import decode_command
@@ -169,7 +161,7 @@ class _Report:
     """Describes the messages one by one, and gathers what the summary tells."""
 
     def __init__(self) -> None:
-        self.summary: Final = Summary()
+        self.summary: Final = StreamSummary()
         self._messages = 0
 
     def describe(self, offset: int, raw: RawMessage) -> Fields:
@@ -200,26 +192,17 @@ class _Report:
     def _media(self, offset: int, message: MediaMessage) -> Fields:
         if message.kind is MediaKind.DATA:
             script = decode_script_data(message.payload)
-            values = script.values
-            if script.name == "@setDataFrame" and values:
-                script = ScriptData(str(values[0]), values[1:])
-            if script.name == "onMetaData" and script.values:
-                self.summary.metadata = StreamMetadata.from_amf(script.values[0])
-            return {"name": script.name, "values": [_plain(value) for value in values]}
+            self.summary.add_script(script)
+            name, values = script.name, script.values
+            if name == "@setDataFrame" and values:
+                name = str(values[0])
+            return {"name": name, "values": [_plain(value) for value in values]}
         if message.kind is MediaKind.VIDEO:
             return self._video(offset, message.timestamp, decode_video_data(message.payload))
         return self._audio(offset, message.timestamp, decode_audio_data(message.payload))
 
     def _video(self, offset: int, timestamp: int, video: VideoData) -> Fields:
-        for track in video.tracks:
-            seen = self.summary.track("video", track.track_id)
-            seen.codec = track.fourcc or seen.codec
-            if video.packet_type in (VideoPacketType.CODED_FRAMES, VideoPacketType.CODED_FRAMES_X):
-                self.summary.frame(seen, offset, timestamp, len(track.data), keyframe=video.is_keyframe)
-                if video.is_keyframe and track.fourcc and seen.picture_size is None:
-                    seen.picture_size = read_video_picture_size(track.fourcc, track.data)
-            elif video.packet_type == VideoPacketType.SEQUENCE_START and track.fourcc:
-                seen.video = read_video_configuration(track.fourcc, track.data) or seen.video
+        self.summary.add_video(video, timestamp, offset=offset)
         first = video.tracks[0] if video.tracks else None
         fields: Fields = {
             "codec": first.fourcc if first else None,
@@ -233,15 +216,7 @@ class _Report:
         return fields
 
     def _audio(self, offset: int, timestamp: int, audio: AudioData) -> Fields:
-        for track in audio.tracks:
-            seen = self.summary.track("audio", track.track_id)
-            seen.codec = track.fourcc or seen.codec
-            if audio.packet_type == AudioPacketType.CODED_FRAMES:
-                self.summary.frame(seen, offset, timestamp, len(track.data), keyframe=False)
-                if seen.audio is None and track.fourcc:
-                    seen.audio = read_audio_frame(track.fourcc, track.data)
-            elif audio.packet_type == AudioPacketType.SEQUENCE_START and track.fourcc:
-                seen.audio = read_audio_configuration(track.fourcc, track.data) or seen.audio
+        self.summary.add_audio(audio, timestamp, offset=offset)
         first = audio.tracks[0] if audio.tracks else None
         fields: Fields = {
             "codec": first.fourcc if first else None,

@@ -5,8 +5,8 @@
     event = decoder.next_event()  # FlvHeader, Tag, NEED_DATA, or RemoteProtocolError
 
 Tags hold bodies as they came. `decode_video_data`, `decode_audio_data` and `decode_script_data` read them, and the
-`encode_` functions make them; `is_keyframe` and its like answer from the first bytes alone. The documents are Adobe's
-FLV 10.1, Annex E, and Enhanced RTMP v2.
+`encode_` functions make them; `is_keyframe` and its like answer from the first bytes alone. `StreamSummary` gathers
+what the bodies of a whole stream say. The documents are Adobe's FLV 10.1, Annex E, and Enhanced RTMP v2.
 """
 
 from protocol.flv._audio import (
@@ -47,6 +47,7 @@ from protocol.flv._script import (
     encode_script_data,
     without_set_data_frame,
 )
+from protocol.flv._summary import StreamFault, StreamSummary
 from protocol.flv._tag import FlvHeader, Tag, TagType, encode_header, encode_tag
 from protocol.flv._video import (
     VideoCommand,
@@ -76,7 +77,9 @@ __all__ = [
     "MultitrackType",
     "ScriptData",
     "SoundFormat",
+    "StreamFault",
     "StreamMetadata",
+    "StreamSummary",
     "Tag",
     "TagType",
     "TrackMetadata",
