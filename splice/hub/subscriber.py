@@ -2,13 +2,13 @@
 
 Pieces are offered as they are made. While the viewer keeps up they go straight to its socket, by the non-blocking
 `send` that it was made with; what that refuses waits in the backlog, for the viewer's own task to carry on with. The
-backlog is bounded in bytes and in age: who passes a bound loses everything that it has not begun to take, and goes on
-at the next keyframe.
+backlog is bounded in bytes and in age: who passes a bound loses all of the stream that it has not begun to take, and
+goes on at the next keyframe. What the connection itself has put in between is never lost.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
@@ -17,6 +17,14 @@ from splice.hub.formats import Form
 from splice.stats import Meter
 
 __all__ = ["Subscriber"]
+
+_UNKNOWN: Final = -1  # no configuration of a stream has this number
+
+
+class _Waiting(NamedTuple):
+    piece: bytes | memoryview
+    made_at: float
+    droppable: bool = True
 
 
 class Subscriber:
@@ -45,7 +53,8 @@ class Subscriber:
         max_s: float,
     ) -> None:
         """Args:
-        max_bytes: of the backlog.
+        max_bytes: of the backlog, beyond what a joining viewer gets first, which all of them share. A single piece
+            may be larger.
         max_s: how long a piece may wait in the backlog.
         """
         self.form: Final = form
@@ -58,10 +67,12 @@ class Subscriber:
         self.flows = False
         self._max_bytes: Final = max_bytes
         self._max_s: Final = max_s
-        self._backlog: deque[tuple[bytes | memoryview, float]] = deque()  # a piece, and when it was made
+        self._backlog: deque[_Waiting] = deque()
+        self._joining_bytes = 0  # how much of what it got first still waits
         self._begun = False  # the first piece of the backlog was taken in part, and has to be finished
         self._awaits_keyframe = True
-        self._configured_by = -1  # the stream's configuration that the viewer has seen
+        self._paused = False
+        self._configured_by = _UNKNOWN  # the stream's configuration that the viewer has seen, or is about to
         self._something_to_do = trio.Event()
 
     def begin(self, pieces: Iterable[bytes], *, now: float, configuration: int, at_keyframe: bool) -> None:
@@ -72,21 +83,24 @@ class Subscriber:
             at_keyframe: whether the next packet can be decoded behind them; else a keyframe is waited for.
         """
         for piece in pieces:
-            self._keep(piece, now)
+            self._keep(_Waiting(piece, now))
+        self._joining_bytes = self.backlog_bytes
         self._configured_by = configuration
         self._awaits_keyframe = not at_keyframe
 
     def offer(self, piece: bytes, batch: Batch) -> None:
         """Send a batch, or what of it can be sent, or keep it, or leave it out."""
+        if not self._awaits_keyframe and not self._has_room(piece, batch):
+            self._fall_behind()
         if self._awaits_keyframe:
-            if self._paused or not batch.begins_at_keyframe:
+            if self._paused or not batch.begins_at_keyframe or not self._has_room(piece, batch):
                 return
             self._awaits_keyframe = False
-            if self._configured_by != batch.configuration_before:
+            if self._configured_by != batch.configuration_before and batch.headers:
                 piece = self.form.encode(batch.headers) + piece
-        self._configured_by = batch.configuration_after
         if self._backlog:
-            self._fall_behind(piece, batch)
+            self._configured_by = batch.configuration_after
+            self._keep(_Waiting(piece, batch.made_at))
             return
         sent = 0
         if self._sends:
@@ -103,7 +117,7 @@ class Subscriber:
         """Keep what a viewer who kept up has not taken of a batch, all but its first `sent` bytes."""
         self._configured_by = batch.configuration_after
         self._begun = sent > 0
-        self._keep(memoryview(piece)[sent:], batch.made_at)
+        self._keep(_Waiting(memoryview(piece)[sent:], batch.made_at))
 
     def pause(self, *, paused: bool) -> None:
         """Leave everything out, or go on at the next keyframe."""
@@ -113,12 +127,12 @@ class Subscriber:
 
     def insert(self, piece: bytes, now: float) -> None:
         """Send something of the connection's own, such as a pong, between two pieces."""
-        self._keep(piece, now)
+        self._keep(_Waiting(piece, now, droppable=False))
 
     def end(self, closing: bytes, now: float) -> None:
         """Send `closing` behind the backlog, and nothing after it."""
         if closing:
-            self._keep(closing, now)
+            self._keep(_Waiting(closing, now))
         self.ended = True
         self.flows = False
         self._something_to_do.set()
@@ -130,12 +144,12 @@ class Subscriber:
     @property
     def waits_since(self) -> float | None:
         """When the oldest piece of the backlog was made, in Trio's time; None: nothing waits."""
-        return self._backlog[0][1] if self._backlog else None
+        return self._backlog[0].made_at if self._backlog else None
 
     @property
     def next_piece(self) -> bytes | memoryview | None:
         """What is to be sent now; None: nothing."""
-        return self._backlog[0][0] if self._backlog else None
+        return self._backlog[0].piece if self._backlog else None
 
     @property
     def unfinished(self) -> bytes:
@@ -144,40 +158,47 @@ class Subscriber:
 
     def took(self, count: int) -> None:
         """Say that the viewer has taken `count` bytes of `next_piece`."""
-        piece, made_at = self._backlog[0]
+        first = self._backlog[0]
         self.meter.bytes += count
         self.backlog_bytes -= count
-        if count < len(piece):
-            self._backlog[0] = memoryview(piece)[count:], made_at
+        self._joining_bytes = max(self._joining_bytes - count, 0)
+        if count < len(first.piece):
+            self._backlog[0] = first._replace(piece=memoryview(first.piece)[count:])
             self._begun = True
             return
         self._backlog.popleft()
         self._begun = False
-        if not self._backlog and not self.ended:
-            self._something_to_do = trio.Event()
-            self.flows = self._sends and not self._awaits_keyframe
+        if not self._backlog:
+            self._nothing_waits()
 
-    def _keep(self, piece: bytes | memoryview, made_at: float) -> None:
-        self._backlog.append((piece, made_at))
-        self.backlog_bytes += len(piece)
+    def _keep(self, waiting: _Waiting) -> None:
+        self._backlog.append(waiting)
+        self.backlog_bytes += len(waiting.piece)
         self.flows = False
         self._something_to_do.set()
 
-    def _fall_behind(self, piece: bytes, batch: Batch) -> None:
-        too_much = self.backlog_bytes + len(piece) > self._max_bytes
-        if not too_much and batch.made_at - self._backlog[0][1] <= self._max_s:
-            self._keep(piece, batch.made_at)
-            return
+    def _has_room(self, piece: bytes, batch: Batch) -> bool:
+        return not self._backlog or (
+            self.backlog_bytes - self._joining_bytes + len(piece) <= self._max_bytes
+            and batch.made_at - self._backlog[0].made_at <= self._max_s
+        )
+
+    def _fall_behind(self) -> None:
+        """Drop all of the stream that was not begun, and with it any configuration that may have been in there."""
         self.skipped += 1
-        rest = self._backlog[0] if self._begun else None
-        self._backlog.clear()
-        self.backlog_bytes = 0
-        if rest is not None:
-            self._keep(*rest)
-        if batch.begins_at_keyframe:
-            self._keep(piece, batch.made_at)
-        else:
-            self._awaits_keyframe = True
+        self._awaits_keyframe = True
+        self._configured_by = _UNKNOWN
+        self._joining_bytes = 0
+        begun = [self._backlog.popleft()] if self._begun else []
+        self._backlog = deque(begun + [waiting for waiting in self._backlog if not waiting.droppable])
+        self.backlog_bytes = sum(len(waiting.piece) for waiting in self._backlog)
+        if not self._backlog:
+            self._nothing_waits()
+
+    def _nothing_waits(self) -> None:
+        if not self.ended:
+            self._something_to_do = trio.Event()
+            self.flows = self._sends and not self._awaits_keyframe
 
 
 def _take_nothing(piece: bytes | memoryview) -> int:
