@@ -1,12 +1,22 @@
 """What a viewer who joins is given first: metadata, codec configurations, and all packets since the newest keyframe."""
 
 from collections.abc import Iterable
+from typing import Final, TypeAlias
 
-from protocol import timestamp_difference
+from protocol import RemoteProtocolError, timestamp_difference
+from protocol.flv import decode_audio_data, decode_video_data
 from protocol.rtmp import MediaKind
 from splice.hub.packet import Packet, PacketRole
 
 __all__ = ["GopCache"]
+
+# Real streams have two or three configurations of some hundred bytes each; a publisher who sends more than this of them
+# loses the oldest.
+_MAX_CONFIGURATIONS: Final = 64
+_MAX_CONFIGURATION_BYTES: Final = 1024 * 1024
+
+_Configured: TypeAlias = tuple[MediaKind, int | None, tuple[int, ...]]
+"""What a configuration sets up: it replaces that of the same packet type and tracks, and stands beside all others."""
 
 
 class GopCache:
@@ -20,7 +30,8 @@ class GopCache:
         self._max_bytes = max_bytes
         self._max_ms = max_s * 1000
         self._metadata: Packet | None = None
-        self._configurations: dict[tuple[MediaKind, int, bool], Packet] = {}
+        self._configurations: dict[_Configured, Packet] = {}  # in the order in which they came
+        self._configuration_bytes = 0
         self._before_keyframe: tuple[Packet, ...] = ()
         self._packets: list[Packet] = []
         self._bytes = 0
@@ -38,15 +49,13 @@ class GopCache:
         """The packets since the newest keyframe; none where there is no whole group."""
         return self._packets
 
-    def add_metadata(self, packet: Packet) -> None:
-        """Keep onMetaData for those who join."""
-        self._metadata = packet
-
     def add(self, packet: Packet) -> None:
         """Take the next packet of the stream."""
+        if packet.role is PacketRole.METADATA:
+            self._metadata = packet
+            return
         if packet.role is PacketRole.CONFIGURATION:
-            # A multichannel configuration and a codec's are both in force at the same time; so are colours and codec.
-            self._configurations[packet.kind, packet.track, _is_second_kind(packet)] = packet
+            self._keep_configuration(packet)
         elif packet.role is PacketRole.KEYFRAME:
             self._forget_packets()
             self._before_keyframe = tuple(self._configurations.values())
@@ -60,6 +69,7 @@ class GopCache:
         """Forget everything: another publisher begins."""
         self._metadata = None
         self._configurations.clear()
+        self._configuration_bytes = 0
         self._before_keyframe = ()
         self._forget_packets()
 
@@ -84,12 +94,23 @@ class GopCache:
         if self._bytes > self._max_bytes or age_ms > self._max_ms:
             self._forget_packets()
 
+    def _keep_configuration(self, packet: Packet) -> None:
+        what = _what_is_configured(packet)
+        replaced = self._configurations.pop(what, None)
+        self._configurations[what] = packet
+        self._configuration_bytes += len(packet.payload) - (0 if replaced is None else len(replaced.payload))
+        while self._configuration_bytes > _MAX_CONFIGURATION_BYTES or len(self._configurations) > _MAX_CONFIGURATIONS:
+            oldest = next(iter(self._configurations))
+            self._configuration_bytes -= len(self._configurations.pop(oldest).payload)
+
     def _forget_packets(self) -> None:
         self._packets = []
         self._bytes = 0
 
 
-def _is_second_kind(packet: Packet) -> bool:
-    """Whether a configuration stands beside its track's codec configuration rather than in its place."""
-    low_bits = packet.payload[0] & 0x0F if packet.payload else 0
-    return packet.payload[:1] >= b"\x80" and low_bits == 4  # Metadata (video), MultichannelConfig (audio)
+def _what_is_configured(packet: Packet) -> _Configured:
+    try:
+        decoded = (decode_audio_data if packet.kind is MediaKind.AUDIO else decode_video_data)(packet.payload)
+    except RemoteProtocolError:
+        return packet.kind, None, (packet.track,)
+    return packet.kind, decoded.packet_type, tuple([track.track_id for track in decoded.tracks])

@@ -77,9 +77,10 @@ class LiveStream:
         self._pending_since = 0.0
         self._something_pending = trio.Event()
         self._something_pushed = trio.Event()
-        self._restarted = trio.Event()
+        self._publication = trio.CancelScope()  # what waits for this publisher's tracks runs inside
         self._configuration = 0
-        self._configuration_before = 0  # of the first pending packet
+        self._configuration_before = 0  # the first pending packet
+        self._headers_before: Sequence[Packet] = ()  # ... and what a decoder needs before it
         self._subscribers: dict[Form, dict[Subscriber, None]] = {}
         self._joined: dict[Form, list[bytes]] = {}
 
@@ -117,6 +118,7 @@ class LiveStream:
     def restart(self) -> None:
         """Another publisher begins: its tracks, configurations and clock are not the last one's."""
         self.flush()
+        self.last_packet_at = trio.current_time()
         self._timeline.restart()
         self._cache.forget()
         self._joined.clear()
@@ -126,8 +128,8 @@ class LiveStream:
         if self.tracks_known.is_set():
             self.tracks_known = trio.Event()
         self._something_pushed = trio.Event()
-        self._restarted.set()
-        self._restarted = trio.Event()
+        self._publication.cancel()
+        self._publication = trio.CancelScope()
 
     def push(self, kind: MediaKind, timestamp: int, payload: bytes) -> None:
         """Take one message of the publisher's.
@@ -137,6 +139,8 @@ class LiveStream:
             timestamp: milliseconds modulo 2**32, on the publisher's clock.
             payload: the body of an FLV tag; DATA may begin with @setDataFrame.
         """
+        if self.ended.is_set():
+            return  # the publisher has not noticed yet
         self.last_packet_at = trio.current_time()
         self.bytes_in += len(payload)
         if kind is MediaKind.DATA:
@@ -147,7 +151,7 @@ class LiveStream:
         self._see_track(kind)
         role, track = role_of(kind, payload)
         if role is PacketRole.CONFIGURATION:
-            packet = Packet(kind, role, self._timeline.place_aside(timestamp), payload, track)
+            packet = Packet(kind, role, self._timeline.place_configuration(kind, track), payload, track)
         else:
             packet = Packet(kind, role, self._timeline.place(kind, track, timestamp), payload, track)
             if kind is MediaKind.VIDEO and not track:
@@ -157,7 +161,6 @@ class LiveStream:
                 self._see_keyframe(packet.timestamp)
         if kind is MediaKind.VIDEO:
             self.video_bytes += len(payload)
-        self._cache.add(packet)
         self._add(packet)
 
     def _push_data(self, timestamp: int, payload: bytes) -> None:
@@ -166,17 +169,15 @@ class LiveStream:
             script = decode_script_data(payload)
         except RemoteProtocolError:
             return  # no viewer could read it either
-        packet = Packet(MediaKind.DATA, PacketRole.MEDIA, self._timeline.place_aside(timestamp), payload)
-        if script.name == "onMetaData":
+        role = PacketRole.METADATA if script.name == "onMetaData" else PacketRole.MEDIA
+        placed = self._timeline.place_data(timestamp)
+        if role is PacketRole.METADATA:
             self.metadata = StreamMetadata.from_amf(script.values[0] if script.values else None)
             named = self.metadata.default
             if named.audio_codec is not None and named.video_codec is not None:
                 self.has_audio = self.has_video = True
                 self.tracks_known.set()
-            self._cache.add_metadata(packet)
-        else:
-            self._cache.add(packet)
-        self._add(packet)
+        self._add(Packet(MediaKind.DATA, role, placed, payload))
 
     def _see_track(self, kind: MediaKind) -> None:
         self._something_pushed.set()
@@ -197,8 +198,10 @@ class LiveStream:
         if not self._pending:
             self._pending_since = self.last_packet_at
             self._configuration_before = self._configuration
+            self._headers_before = self._cache.headers(packet.timestamp)
             self._something_pending.set()
         self._pending.append(packet)
+        self._cache.add(packet)
         if packet.role is PacketRole.CONFIGURATION:
             self._configuration += 1
         if not self.limits.merge_s:
@@ -215,7 +218,7 @@ class LiveStream:
             packets[0].role is PacketRole.KEYFRAME or not self._video_seen,
             self._configuration_before,
             self._configuration,
-            self._cache.headers(packets[0].timestamp),
+            self._headers_before,
             self._pending_since,
         )
         for form, subscribers in self._subscribers.items():
@@ -235,12 +238,12 @@ class LiveStream:
 
     async def _decide_on_tracks(self) -> None:
         while True:
-            restarted = self._restarted
-            await self._something_pushed.wait()
-            with trio.move_on_after(self.limits.tracks_wait_s):
-                await self.tracks_known.wait()
-            self.tracks_known.set()
-            await restarted.wait()
+            with self._publication:
+                await self._something_pushed.wait()
+                with trio.move_on_after(self.limits.tracks_wait_s):
+                    await self.tracks_known.wait()
+                self.tracks_known.set()
+                await trio.sleep_forever()
 
     def end(self) -> None:
         """Tell every viewer that nothing will come any more."""

@@ -14,6 +14,7 @@ class PacketRole(enum.Enum):
 
     KEYFRAME = "keyframe"  # of the default video track: decoding can begin here
     CONFIGURATION = "configuration"  # a codec configuration, or colours in force until the next such frame
+    METADATA = "metadata"  # onMetaData
     MEDIA = "media"
 
 

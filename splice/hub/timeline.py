@@ -22,15 +22,16 @@ class Timeline:
     """Maps publishers' timestamps to the stream's own, both in milliseconds modulo 2**32.
 
     Attributes:
-        now: the newest time that was given out.
+        now: the newest time that was given to a frame.
     """
 
     def __init__(self) -> None:
         self.now = 0
         self._offset: int | None = None  # None: the next frame is a publisher's first
-        self._newest_in = 0
+        self._newest_in = 0  # the publisher's time of what is now
         self._floor = 0  # where the stretch since the last bridge begins
-        self._last: dict[tuple[MediaKind, int], int] = {}
+        self._last: dict[tuple[MediaKind, int], int] = {}  # by kind and track, since then
+        self._newest_data = 0
         self._begun = False
 
     def restart(self) -> None:
@@ -46,20 +47,41 @@ class Timeline:
             self._newest_in = timestamp
             self._last.clear()
             self._begun = True
-        elif step > 0:
-            self._newest_in = timestamp
-        placed = timestamp_add(timestamp, self._offset)
-        earliest = self._last.get((kind, track), self._floor)
-        if timestamp_difference(placed, earliest) < 0:
-            placed = timestamp_add(earliest, 0)
+            self.now = placed = self._floor
+        else:
+            placed = timestamp_add(timestamp, self._offset)
+            if step > 0:
+                self._newest_in = timestamp
+                self.now = placed
+            else:
+                placed = _later(placed, self._earliest(kind, track))
         self._last[kind, track] = placed
-        if timestamp_difference(placed, self.now) > 0:
-            self.now = placed
         return placed
 
-    def place_aside(self, timestamp: int) -> int:
-        """The stream's time of what keeps no time itself: data and configurations, which often just say 0."""
-        if self._offset is None or abs(timestamp_difference(timestamp, self._newest_in)) > _INTERLEAVING_MS:
-            return self.now
-        placed = timestamp_add(timestamp, self._offset)
-        return placed if timestamp_difference(placed, self.now) > 0 else self.now
+    def place_configuration(self, kind: MediaKind, track: int) -> int:
+        """The stream's time of a codec configuration: the earliest that a frame behind it on its track can have.
+
+        What the publisher says is not asked for: it is often just 0, and must move no frame.
+        """
+        return self.now if self._offset is None else self._earliest(kind, track)
+
+    def place_data(self, timestamp: int) -> int:
+        """The stream's time of a data message: now, or a little later where its own time says so; often that is 0."""
+        placed = self.now
+        if self._offset is not None and abs(timestamp_difference(timestamp, self._newest_in)) <= _INTERLEAVING_MS:
+            placed = _later(placed, timestamp_add(timestamp, self._offset))
+        if 0 < timestamp_difference(self._newest_data, placed) <= _INTERLEAVING_MS:
+            placed = self._newest_data
+        self._newest_data = placed
+        return placed
+
+    def _earliest(self, kind: MediaKind, track: int) -> int:
+        # A track may have been silent for so long that its last time lies in the future of serial arithmetic.
+        last = self._last.get((kind, track), self._floor)
+        if 0 <= timestamp_difference(self.now, last) <= _INTERLEAVING_MS:
+            return last
+        return timestamp_add(self.now, -_INTERLEAVING_MS)
+
+
+def _later(one: int, other: int) -> int:
+    return one if timestamp_difference(one, other) >= 0 else other
