@@ -10,6 +10,7 @@ from splice.config.addresses import ListenAddress, OriginAddress
 from splice.config.values import (
     Count,
     ForwardUrl,
+    HookUrl,
     HostNames,
     ListenAddresses,
     ListenAddressOrNone,
@@ -20,10 +21,13 @@ from splice.config.values import (
     OriginUrl,
     OriginUrls,
     Ports,
+    RequiredSecret,
     Seconds,
     SecondsOrNone,
     Secret,
     SecretFile,
+    SecureLinkExpression,
+    StreamName,
     Target,
     WebOrigins,
     WrongBesideOthersError,
@@ -33,12 +37,15 @@ from splice.config.values import (
 __all__ = [
     "AdminSettings",
     "ForwardSettings",
+    "HooksSettings",
     "HubSettings",
     "Limits",
     "Network",
     "OriginSettings",
+    "PlaySettings",
     "PublishSettings",
     "Settings",
+    "SignKeySettings",
     "Timeouts",
 ]
 
@@ -139,12 +146,60 @@ class HubSettings(_Frozen):
 
 
 class PublishSettings(_Frozen):
-    """Who may publish."""
+    """Who may publish: those of an allowed address, and where the stream has a key, who of them names it."""
 
     allow: Annotated[Networks, Field(description="networks of publishers")] = (
         IPv4Network("127.0.0.0/8"),
         IPv6Network("::1/128"),
     )
+    keys: Annotated[
+        dict[StreamName, RequiredSecret],
+        Field(description="stream keys: APP/STREAM = KEY is published to rtmp://door/APP/STREAM?key=KEY"),
+    ] = {}
+
+
+class SignKeySettings(_Frozen):
+    """A key of signed URLs: a text, which is its secret, or a table."""
+
+    address: Annotated[bool, Field(description="whether a signature is for one viewer's address")] = False
+    secret: Annotated[RequiredSecret, Field(description="what the signatures are made with")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"secret": value} if isinstance(value, str) else value
+
+
+class PlaySettings(_Frozen):
+    """Who may watch, on every route and by every protocol."""
+
+    allow: Annotated[Networks, Field(description="networks of viewers; empty: everyone")] = ()
+    deny: Annotated[Networks, Field(description="networks of those who may not watch; wins over allow")] = ()
+    sign_keys: Annotated[
+        dict[OriginName, SignKeySettings],
+        Field(description="ID = SECRET, or {secret, address}; where there is one, every viewer needs a signature"),
+    ] = {}
+    sign_forward: Annotated[bool, Field(description="whether kid, exp and sig stay in what the origin sees")] = False
+    secure_link: Annotated[
+        SecureLinkExpression,
+        Field(
+            description="nginx's secure_link_md5; name $arg_src, $arg_app and $arg_stream in it, for what it does not "
+            "name is the viewer's to choose; beside sign_keys, either will do"
+        ),
+    ] = SecretStr("")
+
+
+class HooksSettings(_Frozen):
+    """nginx-rtmp's callbacks: a POST of its form fields; 2xx allows, all else refuses. Empty: not called."""
+
+    on_publish: Annotated[HookUrl, Field(description="asked whether a publisher may publish")] = ""
+    on_publish_done: Annotated[HookUrl, Field(description="told that it has ended")] = ""
+    on_play: Annotated[HookUrl, Field(description="asked whether a viewer may watch")] = ""
+    on_play_done: Annotated[HookUrl, Field(description="told that it has left")] = ""
+    timeout_s: Annotated[Seconds, Field(description="for a whole call, from dialling to the answer's head")] = 3.0
+    on_failure: Annotated[
+        Literal["refuse", "allow"], Field(description="what a question without an answer comes to")
+    ] = "refuse"
 
 
 class AdminSettings(_Frozen):
@@ -206,6 +261,8 @@ class Settings(_Frozen):
     timeouts: Timeouts = Timeouts()
     hub: HubSettings = HubSettings()
     publish: PublishSettings = PublishSettings()
+    play: PlaySettings = PlaySettings()
+    hooks: HooksSettings = HooksSettings()
     admin: AdminSettings = AdminSettings()
     forward: Annotated[tuple[ForwardSettings, ...], Field(description="streams that are sent on")] = ()
 

@@ -16,8 +16,10 @@ from protocol.rtmp import parse_url
 from splice.config.addresses import ListenAddress, OriginAddress
 
 __all__ = [
+    "SECURE_LINK_VARIABLE",
     "Count",
     "ForwardUrl",
+    "HookUrl",
     "HostNames",
     "ListenAddressOrNone",
     "ListenAddresses",
@@ -28,10 +30,13 @@ __all__ = [
     "OriginUrl",
     "OriginUrls",
     "Ports",
+    "RequiredSecret",
     "Seconds",
     "SecondsOrNone",
     "Secret",
     "SecretFile",
+    "SecureLinkExpression",
+    "StreamName",
     "Target",
     "WebOrigins",
     "WrongBesideOthersError",
@@ -53,9 +58,18 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._~@-]{1,128}")
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~@!$&'()*+,;=:/-]+")
 _WEB_ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?")
 _TEMPLATE_FIELD: Final = re.compile(r"\{([^{}]*)\}")
+_STREAM_NAME: Final = re.compile(rf"{_NAME.pattern}/{_NAME.pattern}")
 _HOST_NAME: Final = re.compile(r"[a-z0-9_.-]{1,253}|\[[0-9a-f:.]+\]")
+_HOOK_URL: Final = re.compile(
+    r"https?://(?:[^/?#@]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,253})(?::[0-9]{1,5})?(?:[/?][\x21-\x7e]*)?"
+)
 _SECRET: Final = re.compile(r"[\x21-\x7e]+")
 _TEMPLATE_FIELDS: Final = ("app", "stream", "port")
+
+SECURE_LINK_VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z0-9_]*)\}|([A-Za-z0-9_]*))")
+"""A variable in an expression, as nginx writes it: `$name` or `${name}`."""
+_KNOWN_VARIABLE: Final = re.compile(r"secure_link_expires|uri|remote_addr|arg_[A-Za-z0-9_]+")
+_EXPIRY_VARIABLES: Final = frozenset({"secure_link_expires", "arg_expires"})
 
 
 def _one_or_many(value: object) -> object:
@@ -128,6 +142,18 @@ def _forward_url(value: str) -> str:
     return value
 
 
+def _hook_url(value: str) -> str:
+    if value and (not _HOOK_URL.fullmatch(value) or "#" in value):
+        raise ValueError("a hook is http://host[:port]/path or https://host[:port]/path")
+    return value
+
+
+def _stream_name(value: str) -> str:
+    if not _STREAM_NAME.fullmatch(value) or {".", ".."} & set(value.split("/")):
+        raise ValueError(f"{value!r} is not APP/STREAM, such as myapp/test")
+    return value
+
+
 def _target(value: str) -> str:
     fields = _TEMPLATE_FIELD.sub(lambda match: "x" if match[1] in _TEMPLATE_FIELDS else "{", value)
     if value and (not fields.startswith("/") or not fields.isascii() or re.search(r"[\x00-\x20\x7f{}#]", fields)):
@@ -154,6 +180,24 @@ def _secret_text(value: object) -> object:
 def _secret(value: SecretStr) -> SecretStr:
     if value.get_secret_value() and not _SECRET.fullmatch(value.get_secret_value()):
         raise ValueError("a secret has no spaces, and only characters of ASCII")
+    return value
+
+
+def _required_secret(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value():
+        raise ValueError("is empty, and nothing would be secret")
+    return _secret(value)
+
+
+def _secure_link(value: SecretStr) -> SecretStr:
+    expression = value.get_secret_value()
+    variables = {match[1] or match[2] or "" for match in SECURE_LINK_VARIABLE.finditer(expression)}
+    unknown = sorted(name for name in variables if not _KNOWN_VARIABLE.fullmatch(name))
+    if unknown:
+        # A secret with a $ in it would be shown here, so what follows the $ is not.
+        raise ValueError("knows $secure_link_expires, $uri, $remote_addr and $arg_NAME, and no other variable")
+    if expression and not variables & _EXPIRY_VARIABLES:
+        raise ValueError("names no $secure_link_expires, and so anyone could put off the end of a link")
     return value
 
 
@@ -199,9 +243,11 @@ Target = Annotated[str, AfterValidator(_target)]
 ListenAddressOrNone = Annotated[str, BeforeValidator(lambda value: value if value == "" else _listen_address(value))]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], _OneOrMany]
 SecretFile = Annotated[str, AfterValidator(_secret_file)]
-Secret = Annotated[
-    SecretStr,
-    BeforeValidator(_secret_text),
-    AfterValidator(_secret),
-    PlainSerializer(lambda secret: "***" if secret.get_secret_value() else "", return_type=str),
-]
+_SecretText: Final = BeforeValidator(_secret_text)
+_Hidden: Final = PlainSerializer(lambda secret: "***" if secret.get_secret_value() else "", return_type=str)
+
+Secret = Annotated[SecretStr, _SecretText, AfterValidator(_secret), _Hidden]
+RequiredSecret = Annotated[SecretStr, _SecretText, AfterValidator(_required_secret), _Hidden]
+SecureLinkExpression = Annotated[SecretStr, _SecretText, AfterValidator(_secure_link), _Hidden]
+HookUrl = Annotated[str, AfterValidator(_hook_url)]
+StreamName = Annotated[str, AfterValidator(_stream_name)]
