@@ -51,6 +51,13 @@ class Door:
         """How many descriptors it has open."""
         return len(list(Path(f"/proc/{self.child.pid}/fd").iterdir()))
 
+    async def has_descriptors(self, count: int, *, seconds: float = 2) -> None:
+        """Wait until it has so many descriptors open: what is logged as over is closed a moment later."""
+        with trio.move_on_after(seconds):
+            while self.descriptors != count:
+                await trio.sleep(0.01)
+        assert self.descriptors == count
+
     @property
     def events(self) -> list[LogEvent]:
         """The whole log so far; what is no JSON (a traceback of Python's own) fails the test."""
