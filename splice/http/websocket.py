@@ -111,6 +111,7 @@ class WebSocketSession:
             elif isinstance(event, CloseConnection):
                 self._closing = event.response()
                 if self._connection.state is ConnectionState.OPEN:  # wsproto's own, for what it could not parse
+                    self._closing = CloseConnection(event.code)
                     self.error = event.reason
         return b"".join(pongs)
 
