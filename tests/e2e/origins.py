@@ -113,9 +113,16 @@ class NginxRtmp:
 
 
 @asynccontextmanager
-async def nginx_rtmp(directory: Path, *, push_to_port: int, rtmp_port: int | None = None) -> AsyncIterator[NginxRtmp]:
-    """Scheme two's origin: the user's own configuration, but for its ports and the proxy's address."""
+async def nginx_rtmp(
+    directory: Path, *, push_to_port: int | None, rtmp_port: int | None = None
+) -> AsyncIterator[NginxRtmp]:
+    """Scheme two's origin: the user's own configuration, but for its ports and the proxy's address.
+
+    Args:
+        push_to_port: None: without the push, for who pulls.
+    """
     rtmp_port = rtmp_port or free_port()
+    push = "" if push_to_port is None else f"push rtmp://127.0.0.1:{push_to_port}/myapp;"
     (directory / "nginx.conf").write_text(f"""
 load_module {NGINX_RTMP_MODULE};
 daemon off;
@@ -130,7 +137,7 @@ rtmp {{
         application myapp {{
             live on;
             record off;
-            push rtmp://127.0.0.1:{push_to_port}/myapp;
+            {push}
         }}
     }}
 }}
