@@ -122,7 +122,7 @@ class Door:
                 return found
             handshake = accepting_head(head) if asks_for_websocket(head) else None
             if handshake is not None:
-                _require_own_page(head, rules.cors)
+                _require_allowed_page(head, rules.cors)
             client = rules.proxies.client(connection.address, head.get(b"x-forwarded-for"))
             self._viewers.check_room(client, (query.src, query.app, query.stream))
             route = rules.router.route(query, head.target)
@@ -189,9 +189,11 @@ class Door:
             log.info("viewer.end", bytes=viewer.bytes, seconds=round(viewer.seconds, 3), reason=reason, **extra)
 
 
-def _require_own_page(head: RequestHead, cors: CorsPolicy) -> None:
+def _require_allowed_page(head: RequestHead, cors: CorsPolicy) -> None:
     # A browser asks no leave before it opens a WebSocket, and hides nothing of it from the page: what CORS is for HTTP,
-    # the server has to do itself (RFC 6455, 10.2). Programs that are no browsers send no Origin.
+    # the server has to do itself (RFC 6455, 10.2). As with CORS, the door's own page needs no leave, whatever scheme a
+    # proxy gives it. Programs that are no browsers send no Origin.
     origin = head.get(b"origin")
-    if origin is not None and not cors.allows(origin):
-        raise _Refused(403, "pages of this origin may not watch by WebSocket: the operator adds it to cors_origins")
+    if origin is None or cors.allows(origin) or origin.partition(b"://")[2] == head.get(b"host"):
+        return
+    raise _Refused(403, "pages of this origin may not watch by WebSocket: the operator adds it to cors_origins")

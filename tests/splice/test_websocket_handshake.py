@@ -73,8 +73,8 @@ async def test_a_page_that_is_not_listed_is_refused_whether_the_stream_exists_or
             assert "cors_origins" in viewer.rejected_body.decode()
 
 
-@pytest.mark.parametrize("fields", [{"Origin": "https://page.example"}, {}])
-async def test_a_listed_page_and_a_program_that_is_no_browser_are_let_in(
+@pytest.mark.parametrize("fields", [{"Origin": "https://page.example"}, {"Origin": "http://door"}, {}])
+async def test_a_listed_page_the_doors_own_and_a_program_that_is_no_browser_are_let_in(
     autojump_clock: MockClock, fields: dict[str, str]
 ) -> None:
     async with open_house(cors_origins=["https://page.example"]) as house:
