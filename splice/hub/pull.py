@@ -80,9 +80,7 @@ class Relays:
         return iter([(pull.origin.name, pull.live, pull.publisher) for pull in running])
 
     @asynccontextmanager
-    async def watched(
-        self, origin: Origin, app: str, stream: str, *, wait_s: float = 0.0
-    ) -> AsyncIterator[LiveStream]:
+    async def watched(self, origin: Origin, app: str, stream: str, *, wait_s: float = 0.0) -> AsyncIterator[LiveStream]:
         """The stream `app/stream` of `origin`, held while the block runs; it has given its first media by then.
 
         Args:
