@@ -58,9 +58,12 @@ async def test_a_lost_origin_is_connected_to_again_and_viewers_see_time_go_on(
 
 async def opened_at(server: HttpOrigin, seconds: float, **options: Callable[[], float]) -> list[float]:
     """When the connections to `server` were opened, while one viewer watches for so long."""
-    async with server.listening(), relaying(**options) as relays:
-        async with relays.watched(origin_at(server.port), "myapp", "test"):
-            await trio.sleep(seconds)
+    async with (
+        server.listening(),
+        relaying(**options) as relays,
+        relays.watched(origin_at(server.port), "myapp", "test"),
+    ):
+        await trio.sleep(seconds)
     return [connection.opened_at for connection in server.connections]
 
 
