@@ -186,7 +186,7 @@ class Door:
                 reason = viewer.ended_by
                 connection.abort()
             extra = {} if status is None else {"status": status}
-            log.info("viewer.end", bytes=viewer.bytes, seconds=round(viewer.seconds, 3), reason=reason, **extra)
+            log.info("viewer.end", **viewer.figures, reason=reason, **extra)
 
 
 def _require_allowed_page(head: RequestHead, cors: CorsPolicy) -> None:

@@ -44,8 +44,12 @@ class ListenError(Exception):
     """An address cannot be listened on; the message is one line that says why."""
 
 
-def open_listeners(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
+def open_listeners(addresses: Iterable[ListenAddress], *, loopback: bool = False) -> list[socket.socket]:
     """Non-blocking listening sockets for all `addresses`; without a host, one for each family on one port number.
+
+    Args:
+        addresses: where to listen.
+        loopback: what no host stands for: loopback's addresses in place of all.
 
     A host that has several addresses gets one for each, on one number too.
 
@@ -55,7 +59,7 @@ def open_listeners(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
     listeners: list[socket.socket] = []
     try:
         for address in addresses:
-            listeners += _open_on_one_port(address)
+            listeners += _open_on_one_port(address, loopback=loopback)
     except BaseException:
         _close(listeners)
         raise
@@ -91,8 +95,10 @@ async def accept_forever(listener: socket.socket, start: Callable[[socket.socket
             start(accepted, peer)
 
 
-def _names(address: ListenAddress) -> list[tuple[int, str]]:
+def _names(address: ListenAddress, *, loopback: bool) -> list[tuple[int, str]]:
     """The families and numeric hosts that an address stands for; a name may have several."""
+    if address.host is None and loopback:
+        return [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
     if address.host is None:
         return [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]  # noqa: S104 -- all is what was asked for
     try:
@@ -102,8 +108,8 @@ def _names(address: ListenAddress) -> list[tuple[int, str]]:
     return list(dict.fromkeys((int(family), str(name[0])) for family, _, _, _, name in found))
 
 
-def _open_on_one_port(address: ListenAddress) -> list[socket.socket]:
-    names = _names(address)
+def _open_on_one_port(address: ListenAddress, *, loopback: bool) -> list[socket.socket]:
+    names = _names(address, loopback=loopback)
     for _ in range(_TRIES_FOR_ONE_PORT):
         try:
             return _open_all(names, address.port)

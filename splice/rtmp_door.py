@@ -263,7 +263,7 @@ class RtmpDoor:
             reason = EndReason.VIEWER_LEFT
         finally:
             reason = viewer.ended_by or reason
-            log.info("viewer.end", bytes=viewer.bytes, seconds=round(viewer.seconds, 3), reason=reason)
+            log.info("viewer.end", **viewer.figures, reason=reason)
 
     async def _serve_player(
         self, connection: RtmpConnection, request: PlayRequested, viewer: Viewer, rules: RtmpRules, src: str | None

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
@@ -23,21 +23,26 @@ from splice.health import OriginHealth
 from splice.hub import Hub
 from splice.hub.pull import Relays
 from splice.hub.push import Forwards
-from splice.listeners import accept_forever, open_listeners, socket_address
+from splice.listeners import ListenError, accept_forever, open_listeners, socket_address
+from splice.proxies import TrustedProxies
 from splice.pump import Pump, open_pump
 from splice.rtmp_door import RtmpDoor
 from splice.rules import USER_AGENT, door_rules, forward_rules, hub_limits, pull_timeouts, rtmp_rules
 from splice.stats import EndReason, Publishers, Viewers
 
+if TYPE_CHECKING:
+    from splice.admin import Admin
+
 __all__ = ["DEMO_ORIGIN", "serve"]
 
 DEMO_ORIGIN: Final = "demo"
 
+_DEMO_ADMIN: Final = ListenAddress(None, 18091)
 _CLEAN_EXIT: Final = 0
 _INTERRUPTED_EXIT: Final = 130
 _DESCRIPTORS_A_VIEWER: Final = 2  # its own and its origin's
 _SPARE_DESCRIPTORS: Final = 64  # listeners, epolls, log, time zone files, a dial's extra attempts, pipes
-_NEEDS_RESTART: Final = ("listen", "rtmp_listen")
+_NEEDS_RESTART: Final = ("listen", "rtmp_listen", "admin_listen")
 
 _log = structlog.get_logger()
 
@@ -59,10 +64,12 @@ async def serve(
         ListenError: an address cannot be listened on; nothing was served.
     """
     _raise_descriptor_limit(settings.limits.viewers)
-    with _Listeners.open(settings) as listeners:
+    with _Listeners.open(settings, demo=demo) as listeners:
         async with open_pump() as pump, trio.open_nursery() as nursery:
             demo_url = f"http://127.0.0.1:{await nursery.start(DemoOrigin().serve)}" if demo else None
             server = _Server(pump, nursery, settings, demo_url)
+            if listeners.admin:
+                server.start_admin(nursery, listeners.admin)
             status = await server.run(listeners, reload, on_ready)
             nursery.cancel_scope.cancel()
     _log.info("stopped", status=status)
@@ -75,20 +82,28 @@ class _Listeners:
 
     http: list[socket.socket]
     rtmp: list[socket.socket]
+    admin: list[socket.socket]
 
     @classmethod
-    def open(cls, settings: Settings) -> "_Listeners":
-        listeners = cls([], [])
+    def open(cls, settings: Settings, *, demo: bool) -> "_Listeners":
+        listeners = cls([], [], [])
         try:
             listeners.http.extend(open_listeners(map(ListenAddress.parse, settings.listen)))
             listeners.rtmp.extend(open_listeners(map(ListenAddress.parse, settings.rtmp_listen)))
+            listeners.admin.extend(_open_admin(settings.admin_listen, demo=demo))
         except BaseException:
             listeners.close()
             raise
         return listeners
 
-    def close(self) -> None:
+    def close_doors(self) -> None:
+        """Close those where viewers and publishers come; the admin side goes on while these leave."""
         for listener in (*self.http, *self.rtmp):
+            listener.close()
+
+    def close(self) -> None:
+        self.close_doors()
+        for listener in self.admin:
             listener.close()
 
     def __enter__(self) -> "_Listeners":
@@ -96,6 +111,17 @@ class _Listeners:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _open_admin(address: str, *, demo: bool) -> list[socket.socket]:
+    if address:
+        return open_listeners([ListenAddress.parse(address)], loopback=True)
+    if not demo:
+        return []
+    try:
+        return open_listeners([_DEMO_ADMIN], loopback=True)
+    except ListenError:  # a second demo on this machine
+        return open_listeners([ListenAddress(None, 0)], loopback=True)
 
 
 class _Server:
@@ -106,6 +132,8 @@ class _Server:
         self._settings = settings
         self._started_with: Final = settings
         self._demo_url = demo_url
+        self._draining = False
+        self._admin: Admin | None = None
         limits = settings.limits
         self._viewers = Viewers(
             limit=limits.viewers,
@@ -149,6 +177,32 @@ class _Server:
         demo = self._demo_url is not None
         return door_rules(settings, self._origins(settings), pump=self._pump, health=self._health, demo=demo)
 
+    def start_admin(self, nursery: trio.Nursery, listeners: list[socket.socket]) -> None:
+        """Serve the admin side in `nursery`, beyond the drain."""
+        from splice.admin import Admin, House  # only here: its libraries take longer to import than all the rest
+
+        self._admin = Admin(
+            House(
+                viewers=self._viewers,
+                publishers=self._publishers,
+                hub=self._hub,
+                pulls=self._relays,
+                origins=lambda: self._origins(self._settings),
+                health=self._health,
+                pump_turns=lambda: self._pump.turns,
+                draining=lambda: self._draining,
+                version=__version__,
+            )
+        )
+        self._let_into_admin()
+        nursery.start_soon(self._admin.serve, listeners)
+
+    def _let_into_admin(self) -> None:
+        if self._admin is not None:
+            admin = self._settings.admin
+            proxies = TrustedProxies(self._settings.trusted_proxies)
+            self._admin.allow(token=admin.secret, allowed_hosts=admin.allowed_hosts, proxies=proxies)
+
     async def run(self, listeners: _Listeners, reload: Callable[[], Settings], on_ready: Callable[[str], None]) -> int:
         """Accept until a signal says otherwise, then drain; the exit status."""
         async with trio.open_nursery() as connections:
@@ -163,16 +217,18 @@ class _Server:
                             break
                         self._reload(reload)
                     accepting.cancel_scope.cancel()
-                listeners.close()
+                listeners.close_doors()
+                self._draining = True
                 status = await self._drain(signals)
             connections.cancel_scope.cancel()
         return status
 
     def _announce(self, listeners: _Listeners) -> str:
-        http, rtmp = (
-            [socket_address(listener.getsockname()) for listener in group] for group in (listeners.http, listeners.rtmp)
+        http, rtmp, admin = (
+            [socket_address(listener.getsockname()) for listener in group]
+            for group in (listeners.http, listeners.rtmp, listeners.admin)
         )
-        _log.info("ready", http=http, rtmp=rtmp, admin=[], https=[], rtmps=[], version=__version__)
+        _log.info("ready", http=http, rtmp=rtmp, admin=admin, https=[], rtmps=[], version=__version__)
         return http[0]
 
     def _reload(self, reload: Callable[[], Settings]) -> None:
@@ -185,6 +241,7 @@ class _Server:
         self._settings = settings
         self._door.rules = self._door_rules(settings)
         self._rtmp_door.rules = rtmp_rules(settings)
+        self._let_into_admin()
         self._hub.takeover_s = settings.hub.takeover_s
         self._relays.timeouts = pull_timeouts(settings)
         self._forwards.rules = forward_rules(settings)

@@ -78,6 +78,12 @@ class Viewer:
     def seconds(self) -> float:
         return trio.current_time() - self.started_at
 
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """What `viewer.end` says of a viewer."""
+        first_byte_s = None if self.first_byte_s is None else round(self.first_byte_s, 4)
+        return {"bytes": self.bytes, "seconds": round(self.seconds, 3), "first_byte_s": first_byte_s}
+
     def begun(self) -> None:
         """Say that the stream's first bytes are on their way."""
         self.first_byte_s = self.seconds

@@ -1,0 +1,241 @@
+"""The API as an application of FastAPI: paths, parameters, and the OpenAPI document of both (OpenAPI 3.1).
+
+It knows its tables by `Inventory` alone. Every answer is a model of `models`; every error a problem (RFC 9457).
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import APIRouter, FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from splice.admin.auth import SESSION_COOKIE, SESSION_S, Guard
+from splice.admin.events import EventFeed, EventStream
+from splice.admin.inventory import House, Inventory
+from splice.admin.metrics import CONTENT_TYPE, Metrics
+from splice.admin.models import Origins, Problem, Publishers, State, Streams, Viewers, problem
+
+__all__ = ["make_app"]
+
+_MOST: Final = 1000
+_PROBLEM: Final = "application/problem+json"
+
+_DESCRIPTION: Final = """
+What passes through the door, who watches it and what is wrong, and how to stop it.
+
+From this machine itself no token is asked for. From elsewhere it travels as `Authorization: Bearer`, or as the cookie
+that `POST /api/v1/session` sets, for those who cannot send fields of their own. Errors are `application/problem+json`.
+"""
+
+Item = TypeVar("Item")
+
+Limit = Annotated[int, Query(ge=1, le=_MOST, description="the most items to send")]
+Offset = Annotated[int, Query(ge=0, le=10**9, description="how many items to leave out first")]
+Stream = Annotated[str | None, Query(max_length=257, description="of this stream alone: app/stream")]
+Id = Annotated[str, Path(max_length=64, description="an item's id")]
+
+
+def make_app(house: House, inventory: Inventory, metrics: Metrics, feed: EventFeed, guard: Guard) -> FastAPI:
+    """The application behind the gate."""
+    app = _App(
+        title="splice",
+        version=house.version,
+        description=_DESCRIPTION,
+        docs_url=None,  # its page loads its scripts from elsewhere
+        redoc_url=None,
+    )
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(RequestValidationError, _validation_problem)
+    for router in (_lists(inventory), _kicks(inventory), _access(feed, guard), _state(house, metrics)):
+        app.include_router(router)
+    return app
+
+
+def _lists(inventory: Inventory) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["lists"], responses=_problems(422))
+
+    @router.get("/streams", response_model=Streams, summary="Streams of both routes")
+    async def streams(limit: Limit = _MOST, offset: Offset = 0) -> Response:
+        found = inventory.streams()
+        return _json(Streams.model_construct(streams=found[offset : offset + limit], total=len(found)))
+
+    @router.get("/viewers", response_model=Viewers, summary="Viewers, the oldest first")
+    async def viewers(limit: Limit = _MOST, offset: Offset = 0, stream: Stream = None) -> Response:
+        page, total = _page((item for item in inventory.viewers() if stream in (None, item.stream)), limit, offset)
+        return _json(Viewers.model_construct(viewers=page, total=total))
+
+    @router.get("/publishers", response_model=Publishers, summary="Publishers and pulls, the oldest first")
+    async def publishers(limit: Limit = _MOST, offset: Offset = 0) -> Response:
+        page, total = _page(inventory.publishers(), limit, offset)
+        return _json(Publishers.model_construct(publishers=page, total=total))
+
+    @router.get("/origins", response_model=Origins, summary="Origins, and how asking them went")
+    async def origins() -> Response:
+        found = inventory.origins()
+        return _json(Origins.model_construct(origins=found, total=len(found)))
+
+    return router
+
+
+def _kicks(inventory: Inventory) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["kicks"], responses=_problems(404, 422))
+
+    def kick(what: str, end: Callable[[str], bool], text: str) -> None:
+        @router.delete(f"/{what}s/{{id}}", status_code=204, name=f"end_{what}", summary=f"End a {what}: {text}")
+        async def end_item(id: Id) -> None:  # noqa: A002 -- the path's own name for it
+            if not end(id):
+                raise HTTPException(404, f"there is no {what} of the id {id!r} any more")
+
+    kick("viewer", inventory.end_viewer, "its connection closes")
+    kick("publisher", inventory.end_publisher, "its viewers wait for another, for hub.republish_grace_s")
+    kick("stream", inventory.end_stream, "whoever brings it, and all its viewers")
+    return router
+
+
+def _access(feed: EventFeed, guard: Guard) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["access"])
+
+    @router.get(
+        "/events",
+        response_class=EventStream,
+        summary="The log's events as they come",
+        description="Server-sent events: the event's name, and its fields as JSON. Who reads too slowly loses the "
+        "oldest, and gets an event `lost` with their `count`.",
+        responses={
+            200: {
+                "content": {
+                    "text/event-stream": {
+                        "schema": {"type": "string"},
+                        "example": 'event: viewer.start\ndata: {"event": "viewer.start", "id": "v17"}\n\n',
+                    }
+                }
+            },
+            **_problems(503),
+        },
+    )
+    async def events() -> Response:
+        if feed.full:
+            raise HTTPException(503, "as many listen as may; close one of them first", {"Retry-After": "5"})
+        return EventStream(feed)
+
+    @router.post(
+        "/session",
+        status_code=204,
+        summary="A cookie in the token's place",
+        description="Send the token as Authorization: Bearer once; the cookie holds for twelve hours, or until the "
+        "token changes or the door stops.",
+    )
+    async def session(request: Request, response: Response) -> None:
+        response.set_cookie(
+            SESSION_COOKIE,
+            guard.new_session(),
+            max_age=SESSION_S,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+
+    return router
+
+
+def _state(house: House, metrics: Metrics) -> APIRouter:
+    router = APIRouter(tags=["state"])
+
+    @router.get("/healthz", response_model=State, summary="Whether the door is alive; for everyone")
+    async def healthz() -> Response:
+        return _json(State(status="ok", version=house.version))
+
+    @router.get(
+        "/readyz",
+        response_model=State,
+        responses=_problems(503),
+        summary="Whether viewers may be sent here; for everyone",
+    )
+    async def readyz() -> Response:
+        if house.draining():
+            raise HTTPException(503, "the door is stopping and takes nobody in")
+        return _json(State(status="ready", version=house.version))
+
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        summary="For Prometheus",
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def metrics_text() -> Response:
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    return router
+
+
+def _page(items: Iterable[Item], limit: int, offset: int) -> tuple[list[Item], int]:
+    rest = iter(items)
+    before = sum(1 for _ in islice(rest, offset))
+    page = list(islice(rest, limit))
+    return page, before + len(page) + sum(1 for _ in rest)
+
+
+def _json(model: BaseModel) -> Response:
+    """As JSON, without the second validation that a list of a thousand would wait for."""
+    return Response(model.model_dump_json(), media_type="application/json")
+
+
+async def _http_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 -- Starlette's signature is wider than what it calls this with
+    detail = {
+        404: "nothing is at this path; /openapi.json says what there is",
+        405: "this path is not asked for with that method; Allow says with which",
+    }
+    own = error.detail not in ("Not Found", "Method Not Allowed")
+    return _problem(error.status_code, error.detail if own else detail[error.status_code], error.headers)
+
+
+async def _validation_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- as above
+    first = error.errors()[0]
+    return _problem(422, f"the parameter {first['loc'][-1]}: {first['msg'][:1].lower()}{first['msg'][1:]}")
+
+
+def _problem(status: int, detail: str, headers: Any = None) -> Response:
+    content = problem(status, detail).model_dump_json()
+    return Response(content, status_code=status, headers=headers, media_type=_PROBLEM)
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Problem} for status in statuses}
+
+
+class _App(FastAPI):
+    """With an OpenAPI document that says what is true: every error is a problem, and who may call."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document; made once."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for path, operations in document["paths"].items():
+                for operation in operations.values():
+                    _describe_errors(operation, for_everyone=path in ("/healthz", "/readyz"))
+            components = document["components"]
+            for unused in ("HTTPValidationError", "ValidationError"):
+                components["schemas"].pop(unused, None)
+            components["securitySchemes"] = {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
+            }
+            self.openapi_schema = document
+        return self.openapi_schema
+
+
+def _describe_errors(operation: dict[str, Any], *, for_everyone: bool) -> None:
+    responses = operation["responses"]
+    if not for_everyone:
+        operation["security"] = [{}, {"token": []}, {"session": []}]  # the empty one: from loopback
+        for status, text in ((401, "no token"), (403, "another site"), (421, "unknown Host"), (429, "wrong tokens")):
+            responses.setdefault(str(status), {"description": text})
+    for status, response in responses.items():
+        if int(status) >= 400:
+            response["content"] = {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
