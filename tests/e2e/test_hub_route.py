@@ -23,6 +23,12 @@ RTMP = ("--rtmp", "127.0.0.1:0")
 pytestmark = pytest.mark.usefixtures("nginx_rtmp_is_here")
 
 
+@pytest.fixture(autouse=True)
+def _programs_are_here() -> None:
+    for program in ("gst-launch-1.0", "rtmpdump"):
+        need(program)
+
+
 class FlvReader:
     """A viewer that takes everything it gets, and remembers the tags."""
 
@@ -149,7 +155,6 @@ async def test_both_schemes_run_side_by_side_in_one_door(
 
 
 async def test_gstreamer_publishes(tmp_path: Path) -> None:
-    need("gst-launch-1.0")
     async with running_door(tmp_path, *RTMP) as door:
         pipeline = (
             "-q videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1"
