@@ -157,7 +157,6 @@ async def test_a_publisher_who_has_been_silent_loses_its_name_and_its_viewers_st
     assert ends[0]["reason"] == "replaced"
 
 
-@pytest.mark.xfail(strict=True, reason="LiveStream.restart leaves last_packet_at at the publisher before")
 async def test_who_has_just_taken_a_name_over_is_not_taken_for_silent(autojump_clock: MockClock) -> None:
     # The stream's last packet is the one before: the new publisher has not had the time to send any.
     async with open_house(hub={"takeover_s": 2}) as house:
@@ -168,7 +167,6 @@ async def test_who_has_just_taken_a_name_over_is_not_taken_for_silent(autojump_c
         assert (await refused_to_publish(house)).code == Code.PUBLISH_BAD_NAME
 
 
-@pytest.mark.xfail(strict=True, reason="LiveStream.restart leaves last_packet_at at the publisher before")
 async def test_who_publishes_again_after_a_gap_is_not_taken_for_silent(autojump_clock: MockClock) -> None:
     async with open_house(hub={"takeover_s": 2}) as house:
         publisher = await house.rtmp().publish()
