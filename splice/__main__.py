@@ -1,6 +1,7 @@
 """The command line: `python -m splice`, or `splice` (DESIGN section 2)."""
 
 import argparse
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from splice.config import ConfigError, ListenAddress, OriginAddress, Settings, l
 from splice.listeners import ListenError
 from splice.logs import LEVELS, configure_logs
 from splice.server import DEMO_ORIGIN, serve
+from splice.tools import TOOLS
 
 __all__ = ["main"]
 
@@ -32,7 +34,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the door by the flags in `arguments` (default: the process's own), and exit with its status."""
+    """Run the door by the flags in `arguments` (default: the process's own), or the tool that stands first in them.
+
+    Exits with its status.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] and arguments[0] in TOOLS:
+        sys.exit(importlib.import_module(TOOLS[arguments[0]]).main(arguments[1:]))
     flags = _parser().parse_args(arguments)
     file = _configuration_file(flags)
     try:
@@ -66,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="splice",
         description="One door in front of many live-stream origins.",
-        epilog="Without origins and without a configuration file, the door runs its demo.",
+        epilog="Without origins and without a configuration file, the door runs its demo. "
+        f"Beside the door: splice {' | '.join(sorted(TOOLS))}, each with a --help of its own.",
         allow_abbrev=False,
     )
     add = parser.add_argument

@@ -1,0 +1,14 @@
+"""The commands beside the door: `python -m splice probe URL` and its like.
+
+Each is a module with `main(arguments) -> int`, the exit status, and is imported when it is called for: the door itself
+starts without them.
+"""
+
+from typing import Final
+
+__all__ = ["TOOLS"]
+
+TOOLS: Final = {
+    "probe": "splice.tools.probe",
+}
+"""A tool's name on the command line, and its module."""
