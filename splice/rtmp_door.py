@@ -171,7 +171,7 @@ class RtmpDoor:
         try:
             self._publishers.check_room()
         except LimitReachedError as error:
-            raise _Refused(request, Code.CONNECT_REJECTED, f"{str(error).capitalize()}.") from None
+            raise _Refused(request, Code.CONNECT_REJECTED, _sentence(str(error))) from None
         publisher = Publisher(
             id=self._publishers.next_id(),
             peer=connection.socket.peer,
@@ -239,7 +239,7 @@ class RtmpDoor:
         try:
             self._viewers.check_room(address, (src, app, name))
         except LimitReachedError as error:
-            raise _Refused(request, Code.CONNECT_REJECTED, f"{str(error).capitalize()}.") from None
+            raise _Refused(request, Code.CONNECT_REJECTED, _sentence(str(error))) from None
         viewer = Viewer(
             id=self._viewers.next_id(),
             peer=connection.socket.peer,
@@ -258,7 +258,7 @@ class RtmpDoor:
                 reason = await self._serve_player(connection, request, viewer, rules, src)
         except (RoutingError, OriginError) as error:
             reason = EndReason.REFUSED
-            raise _Refused(request, Code.PLAY_STREAM_NOT_FOUND, f"{error.detail.capitalize()}.") from None
+            raise _Refused(request, Code.PLAY_STREAM_NOT_FOUND, _sentence(error.detail)) from None
         except ViewerLeftError:
             reason = EndReason.VIEWER_LEFT
         finally:
@@ -358,6 +358,10 @@ class _Player:
 
     def _log_broken(self, error: str) -> None:
         _log.warning("rtmp.broken", peer=self._connection.socket.peer, error=error)
+
+
+def _sentence(detail: str) -> str:
+    return f"{detail[:1].upper()}{detail[1:]}."
 
 
 def _require_name(request: Request, name: str, code: str) -> None:
