@@ -342,3 +342,56 @@ async def test_a_pong_goes_between_messages_and_never_into_one(autojump_clock: M
         await viewer.receive_payload(len(viewer.payload) + 1_000_000)
         assert set(viewer.payload) == {0}
         assert viewer.closing is None
+
+
+# --- the same way out of the framing, for HTTP/1.0 ---
+
+
+async def by_http_1_0(house: House) -> bytes:
+    """All that such a viewer gets behind the head of its answer."""
+    stream = await house.dial_loopback(house.door.serve)
+    await stream.send_all(f"GET {TARGET} HTTP/1.0\r\n\r\n".encode())
+    answer = b""
+    try:
+        async for data in stream:
+            answer += data
+    except trio.BrokenResourceError:
+        answer += b" and a reset"
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding" not in head
+    return body
+
+
+@pytest.mark.parametrize(
+    ("body", "script"),
+    [
+        (MEDIA, says(CHUNKED_HEAD, *cut(b"".join(map(chunk, cut(MEDIA, 900))) + LAST_CHUNK, 1111))),
+        (MEDIA + b" and a reset", says(CHUNKED_HEAD + chunk(MEDIA), then=1)),
+        (MEDIA + b" and a reset", mute(CHUNKED_HEAD + chunk(MEDIA))),
+        (MEDIA + b" and a reset", mute(CHUNKED_HEAD + chunk(MEDIA), b"no chunk size\r\n")),
+    ],
+    ids=["whole", "lost", "silent", "nonsense"],
+)
+async def test_a_viewer_of_http_1_0_gets_a_chunked_body_bare(
+    autojump_clock: MockClock, body: bytes, script: HttpScript
+) -> None:
+    async with open_door(script, timeouts={"stall_s": 7}) as (house, _):
+        assert await by_http_1_0(house) == body
+
+
+async def test_a_viewer_of_http_1_0_who_takes_nothing_is_dropped_after_the_stall(autojump_clock: MockClock) -> None:
+    async def floods_chunked(connection: Connection) -> None:
+        await connection.send(CHUNKED_HEAD)
+        try:
+            while True:
+                await connection.send(chunk(bytes(50_000)))
+        except trio.BrokenResourceError:
+            pass  # the door has left
+
+    async with open_door(floods_chunked, timeouts={"stall_s": 7}) as (house, _):
+        stream = await house.dial_loopback(house.door.serve, receive_bytes=4096)
+        await stream.send_all(f"GET {TARGET} HTTP/1.0\r\n\r\n".encode())
+        await wait_all_tasks_blocked(0.01)
+        began = trio.current_time()
+        await nobody_watches(house)
+        assert 6.9 < trio.current_time() - began < 7.1
