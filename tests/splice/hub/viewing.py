@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 
 import trio
+import trio.testing
 
 from protocol import NEED_DATA
 from protocol.flv import FlvDecoder, FlvHeader, Tag, encode_script_data
 from protocol.flv import ScriptData as Script
 from protocol.rtmp import MediaKind
 from splice.hub import FLV, Batch, Form, HubLimits, Subscriber
+from splice.hub.live_stream import _offer_to_all
 from splice.hub.packet import Packet, PacketRole, role_of
 
 __all__ = [
@@ -132,8 +134,8 @@ class Watcher:
         return self
 
     def offer(self, batch: Batch) -> None:
-        """Offer a batch of the stream."""
-        self.subscriber.offer(self.subscriber.form.encode(batch.packets), batch)
+        """Offer a batch as a live stream does."""
+        _offer_to_all([self.subscriber], self.subscriber.form.encode(batch.packets), batch)
 
     def drain(self, room: int = 0) -> None:
         """What the viewer's own task does once the socket takes something again: `room` more bytes than before."""
@@ -152,9 +154,12 @@ class Watcher:
 
     async def has_something_to_do(self) -> bool:
         """Whether the viewer's own task would not have to wait."""
-        with trio.move_on_after(0) as patience:
-            await self.subscriber.wait_something_to_do()
-        return not patience.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.subscriber.wait_something_to_do)
+            await trio.testing.wait_all_tasks_blocked()
+            waits = bool(nursery.child_tasks)
+            nursery.cancel_scope.cancel()
+        return not waits
 
     @property
     def tags(self) -> list[Tag]:
