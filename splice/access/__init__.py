@@ -1,0 +1,33 @@
+"""Who may publish and who may watch: addresses, stream keys, signed URLs and the operator's own callbacks.
+
+A door describes who stands before it (`PlayRequest`, `PublishRequest`), and `Access` lets it pass or raises
+`AccessRefusedError` with the sentence to say; nothing here knows whether a stream exists. Imports run down one chain:
+``gate -> hooks, signatures, secure_link, keys, addresses -> parameters -> requests``.
+"""
+
+from splice.access.addresses import AddressRules
+from splice.access.gate import Access
+from splice.access.hooks import HookCalls, Hooks
+from splice.access.keys import StreamKeys
+from splice.access.parameters import read_parameters
+from splice.access.requests import AccessRefusedError, Caller, PlayRequest, PublishRequest
+from splice.access.secure_link import SecureLink
+from splice.access.signatures import Signatures, SignedParts, SignKey, signed_query
+
+__all__ = [
+    "Access",
+    "AccessRefusedError",
+    "AddressRules",
+    "Caller",
+    "HookCalls",
+    "Hooks",
+    "PlayRequest",
+    "PublishRequest",
+    "SecureLink",
+    "SignKey",
+    "Signatures",
+    "SignedParts",
+    "StreamKeys",
+    "read_parameters",
+    "signed_query",
+]
