@@ -50,6 +50,7 @@ def make_app(house: House, inventory: Inventory, metrics: Metrics, feed: EventFe
     )
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
+    app.add_exception_handler(Exception, _bug_problem)
     for router in (_lists(inventory), _kicks(inventory), _access(feed, guard), _state(house, metrics)):
         app.include_router(router)
     return app
@@ -198,6 +199,10 @@ async def _validation_problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- as above
     first = error.errors()[0]
     return _problem(422, f"the parameter {first['loc'][-1]}: {first['msg'][:1].lower()}{first['msg'][1:]}")
+
+
+async def _bug_problem(_request: Request, _error: Exception) -> Response:
+    return _problem(500, "a bug of the door's; its log says where")  # Starlette raises it again, for the gate to log
 
 
 def _problem(status: int, detail: str, headers: Any = None) -> Response:

@@ -204,6 +204,7 @@ class Guard:
 @dataclass(slots=True)
 class _Record:
     wrong: int = 0
+    places: int = 0  # given out in the queue; each makes the next pause longer, before it is known how it went
     next_at: float = 0.0
     heard_at: float = 0.0
 
@@ -226,7 +227,8 @@ class _Guesses:
         at = max(now, record.next_at)
         if at - now > _LONGEST_QUEUE_S:
             return None
-        record.next_at = at + _pause_s(record.wrong)
+        record.places += 1
+        record.next_at = at + _pause_s(record.places)
         return at - now
 
     def wrong(self, address: str) -> int:
@@ -236,8 +238,9 @@ class _Guesses:
         if len(self._records) > _GUESSERS:
             self._records.popitem(last=False)
         record.wrong += 1
+        record.places = max(record.places, record.wrong)
         record.heard_at = trio.current_time()
-        record.next_at = max(record.next_at, record.heard_at + _pause_s(record.wrong))
+        record.next_at = max(record.next_at, record.heard_at + _pause_s(record.places))
         return record.wrong
 
     def right(self, address: str) -> None:
@@ -245,8 +248,8 @@ class _Guesses:
         self._records.pop(address, None)
 
 
-def _pause_s(wrong: int) -> float:
-    return min(_FIRST_PAUSE_S * 2.0 ** min(wrong - 1, 16), _LONGEST_PAUSE_S)
+def _pause_s(places: int) -> float:
+    return min(_FIRST_PAUSE_S * 2.0 ** min(places - 1, 16), _LONGEST_PAUSE_S)
 
 
 def _unauthorised(detail: str, *, attempts: int = 0) -> RefusedError:

@@ -1,0 +1,124 @@
+"""A house without doors: the tables that the admin side reads, filled by hand, and a client of its application."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import trio
+
+from protocol.rtmp import MediaKind
+from splice.admin import Admin, House
+from splice.config import OriginSettings
+from splice.health import OriginHealth
+from splice.hub import Hub, HubLimits, LiveStream
+from splice.proxies import TrustedProxies
+from splice.stats import Publisher, Publishers, Viewer, Viewers
+from tests.splice.hub_house import AUDIO_CONFIGURATION, VIDEO_CONFIGURATION, audio, inter_frame, keyframe
+
+__all__ = ["TOKEN", "AdminHouse", "open_admin_house"]
+
+TOKEN = "a-token-of-some-length"
+
+
+class AdminHouse:
+    """Everything in it stays until the house is left, or somebody kicks it."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._stack = ExitStack()
+        self.viewers = Viewers(limit=10_000, limit_per_address=0)
+        self.publishers = Publishers(limit=100)
+        self.hub = Hub(nursery, limits=lambda app: HubLimits(merge_s=0), takeover_s=5)
+        self.pulls: list[tuple[str, LiveStream, Publisher]] = []
+        self.origins = {
+            "a": OriginSettings(url="http://10.0.0.8:8080"),
+            "b": OriginSettings(urls=("rtmp://10.0.0.9", "rtmp://10.0.0.10:1936")),
+        }
+        self.health = OriginHealth()
+        self.draining = False
+        self.admin = Admin(
+            House(
+                viewers=self.viewers,
+                publishers=self.publishers,
+                hub=self.hub,
+                pulls=self.pulls,
+                origins=lambda: self.origins,
+                health=self.health,
+                pump_turns=lambda: 7,
+                draining=lambda: self.draining,
+                version="1.2.3",
+            )
+        )
+
+    def allow(self, token: str = TOKEN, hosts: tuple[str, ...] = (), proxies: Any = ()) -> None:
+        self.admin.allow(token=token, allowed_hosts=hosts, proxies=TrustedProxies(tuple(proxies)))
+
+    def client(self, host: str = "localhost", peer: str = "127.0.0.1", **headers: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.admin.app, client=(peer, 50000))
+        return httpx.AsyncClient(transport=transport, base_url="http://localhost", headers={"Host": host, **headers})
+
+    def watch(self, route: str = "splice", origin: str | None = "a", stream: str = "test", **more: Any) -> Viewer:
+        """Let a viewer in."""
+        viewer = Viewer(
+            id=self.viewers.next_id(),
+            peer="192.0.2.7:5000",
+            address="192.0.2.7",
+            route=route,
+            origin=origin,
+            app="myapp",
+            stream=stream,
+            protocol="http-flv",
+            **more,
+        )
+        self._nursery.start_soon(self._stay, viewer)
+        self._stack.enter_context(self.viewers.present(viewer))
+        return viewer
+
+    async def _stay(self, viewer: Viewer) -> None:
+        with viewer.scope:
+            await trio.sleep_forever()
+
+    def publish(self, stream: str = "test") -> tuple[LiveStream, Publisher]:
+        """Let a publisher in, that has sent one group of pictures of half a second."""
+        publisher = self._publisher(stream, "rtmp")
+        live = self._stack.enter_context(self.hub.published(publisher))
+        self._stack.enter_context(self.publishers.present(publisher))
+        push_group(live, 0)
+        return live, publisher
+
+    def pull(self, origin: str = "b", stream: str = "test") -> tuple[LiveStream, Publisher]:
+        """Begin a pull."""
+        publisher = self._publisher(stream, "rtmp-pull")
+        self._stack.enter_context(self.publishers.present(publisher))
+        live = LiveStream("myapp", stream, HubLimits(merge_s=0))
+        self.pulls.append((origin, live, publisher))
+        return live, publisher
+
+    def _publisher(self, stream: str, protocol: str) -> Publisher:
+        return Publisher(self.publishers.next_id(), "10.0.0.8:4000", "10.0.0.8", "myapp", stream, protocol)
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def push_group(live: LiveStream, timestamp: int) -> None:
+    """Configurations, a keyframe, eleven frames more and some audio, 40 ms a frame."""
+    live.push(MediaKind.VIDEO, timestamp, VIDEO_CONFIGURATION)
+    live.push(MediaKind.AUDIO, timestamp, AUDIO_CONFIGURATION)
+    live.push(MediaKind.VIDEO, timestamp, keyframe(bytes(2000)))
+    for number in range(1, 12):
+        live.push(MediaKind.VIDEO, timestamp + 40 * number, inter_frame(bytes(500)))
+        live.push(MediaKind.AUDIO, timestamp + 40 * number, audio(bytes(100)))
+
+
+@asynccontextmanager
+async def open_admin_house() -> AsyncIterator[AdminHouse]:
+    """A house, until the block ends."""
+    async with trio.open_nursery() as nursery:
+        house = AdminHouse(nursery)
+        try:
+            yield house
+        finally:
+            house.close()
+        nursery.cancel_scope.cancel()
