@@ -42,7 +42,6 @@ _CLEAN_EXIT: Final = 0
 _INTERRUPTED_EXIT: Final = 130
 _DESCRIPTORS_A_VIEWER: Final = 2  # its own and its origin's
 _SPARE_DESCRIPTORS: Final = 64  # listeners, epolls, log, time zone files, a dial's extra attempts, pipes
-_NEEDS_RESTART: Final = ("listen", "rtmp_listen", "admin_listen")
 
 _log = structlog.get_logger()
 
@@ -237,7 +236,7 @@ class _Server:
         except ConfigError as error:
             _log.error("reload.failed", error=str(error), consequence="the old configuration stays in force")
             return
-        needs_restart = [key for key in _NEEDS_RESTART if getattr(settings, key) != getattr(self._started_with, key)]
+        needs_restart = settings.waiting_for_restart(self._started_with)
         self._settings = settings
         self._door.rules = self._door_rules(settings)
         self._rtmp_door.rules = rtmp_rules(settings)

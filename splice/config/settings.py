@@ -1,8 +1,9 @@
 """What there is to set: every key with its default, its unit and its rule. A key that is not here is an error."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -35,6 +36,7 @@ from splice.config.values import (
 )
 
 __all__ = [
+    "NEEDS_RESTART",
     "AdminSettings",
     "ForwardSettings",
     "HooksSettings",
@@ -48,6 +50,10 @@ __all__ = [
     "SignKeySettings",
     "Timeouts",
 ]
+
+
+NEEDS_RESTART: Final[dict[str, Any]] = {"needs_restart": True}
+"""Of a key that a reload does not apply, as its field's `json_schema_extra`."""
 
 
 class _Frozen(BaseModel):
@@ -235,14 +241,28 @@ class Settings(_Frozen):
     """The whole configuration."""
 
     listen: Annotated[
-        ListenAddresses, Field(min_length=1, description="[HOST:]PORT of the media door; no HOST: all addresses")
+        ListenAddresses,
+        Field(
+            min_length=1,
+            description="[HOST:]PORT of the media door; no HOST: all addresses",
+            json_schema_extra=NEEDS_RESTART,
+        ),
     ] = ("18090",)
     rtmp_listen: Annotated[
-        ListenAddresses, Field(description="[HOST:]PORT for RTMP publishers and players; none: off")
+        ListenAddresses,
+        Field(
+            description="[HOST:]PORT for RTMP publishers and players; none: off",
+            examples=["1935"],
+            json_schema_extra=NEEDS_RESTART,
+        ),
     ] = ()
     admin_listen: Annotated[
         ListenAddressOrNone,
-        Field(description="[HOST:]PORT of API and metrics; no HOST: loopback only; empty: off"),
+        Field(
+            description="[HOST:]PORT of API and metrics; no HOST: loopback only; empty: off",
+            examples=["18091"],
+            json_schema_extra=NEEDS_RESTART,
+        ),
     ] = ""
     live_path: Annotated[
         LivePaths,
@@ -284,3 +304,17 @@ class Settings(_Frozen):
     @cached_property
     def listen_addresses(self) -> tuple[ListenAddress, ...]:
         return tuple(ListenAddress.parse(text) for text in self.listen)
+
+    def waiting_for_restart(self, started_with: "Settings") -> list[str]:
+        """The keys, dotted, that are otherwise here than in `started_with`, and that a reload does not apply."""
+        return [".".join(path) for path, changed in _kept_from_start(self, started_with, ()) if changed]
+
+
+def _kept_from_start(new: BaseModel, old: BaseModel, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Each key that needs a restart, and whether it has changed."""
+    for name, field in type(new).model_fields.items():
+        ours, theirs = getattr(new, name), getattr(old, name)
+        if field.json_schema_extra == NEEDS_RESTART:
+            yield (*above, name), ours != theirs
+        elif isinstance(ours, BaseModel):
+            yield from _kept_from_start(ours, theirs, (*above, name))
