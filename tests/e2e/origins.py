@@ -77,10 +77,14 @@ async def node_media_server(directory: Path) -> AsyncIterator[NodeMediaServer]:
 
 
 @asynccontextmanager
-async def publishing(url: str, *, size: str = "320x180") -> AsyncIterator[Child]:
-    """Debian's ffmpeg, publishing H.264 and AAC by RTMP; ready once frames go to the server."""
-    async with running(*_encode(size), url, name="ffmpeg, publishing") as child:
-        await child.printed(r"^frame=[1-9]")
+async def publishing(url: str, *, size: str = "320x180", tracks: str = "") -> AsyncIterator[Child]:
+    """Debian's ffmpeg, publishing H.264 and AAC by RTMP; ready once media goes to the server.
+
+    Args:
+        tracks: "-an" or "-vn": one of the two is left out.
+    """
+    async with running(*_encode(size), *tracks.split(), url, name="ffmpeg, publishing") as child:
+        await child.printed(r"^(out_time_ms|frame)=[1-9]")
         yield child
 
 

@@ -276,6 +276,42 @@ async def test_a_stream_that_does_not_come_back_ends_for_its_viewers_and_is_404_
         assert [end["reason"] for end in ends] == ["origin_ended", "origin_ended", "refused"]
 
 
+async def test_an_encoder_whose_network_drops_is_taken_over_when_it_comes_back(tmp_path: Path) -> None:
+    # A stopped process keeps its connection open and sends nothing, as one whose network is gone.
+    async with (
+        running_door(tmp_path, *RTMP, config="hub.takeover_s = 1") as door,
+        publishing(door.rtmp_url("myapp/test")) as encoder,
+        reading(door) as reader,
+    ):
+        before = await reader.read_until(is_media)
+        encoder.send_signal(signal.SIGSTOP)
+        try:
+            async with running(*publish_command(door.rtmp_url("myapp/test")), name="ffmpeg, too early") as early:
+                assert await early.ended() != 0
+                assert "is being published already" in early.output
+            await trio.sleep(1)
+            async with publishing(door.rtmp_url("myapp/test")):
+                assert (await door.logged("publisher.end"))["reason"] == "replaced"
+                await reader.read_until(lambda tag: int(tag.timestamp) > int(before.timestamp) + 1500)
+                assert never_goes_back(reader.tags)
+        finally:
+            encoder.send_signal(signal.SIGCONT)
+
+
+async def test_a_door_that_is_stopped_tells_everyone_of_the_hub(tmp_path: Path) -> None:
+    async with (
+        running_door(tmp_path, *RTMP) as door,
+        publishing(door.rtmp_url("myapp/test")) as encoder,
+        ffmpeg_watching(door.http_url + LIVE) as viewer,
+        ffmpeg_watching(door.rtmp_url("myapp/test")) as player,
+    ):
+        assert await door.stop() == 0
+        for each in (encoder, viewer, player):
+            await each.ended(seconds=5)
+        reasons = [event["reason"] for event in door.events if event["event"] in ("viewer.end", "publisher.end")]
+        assert reasons == ["drained"] * 3
+
+
 # --- refusals, as encoders show them ---
 
 
