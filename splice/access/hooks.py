@@ -11,6 +11,7 @@ import logging
 import re
 import ssl
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
@@ -24,8 +25,8 @@ from splice.access.requests import PublishRequest
 
 __all__ = ["HookCalls", "Hooks"]
 
-_AT_ONCE: Final = 256
-_TOLD_AT_ONCE: Final = 64  # so that those who wait to be let in are not behind those who have left
+_ASKED_AT_ONCE: Final = 64
+_TOLD_AT_ONCE: Final = 16  # apart, so that those who wait to be let in are not behind those who have left
 _TOLD_WAITING: Final = 10_000
 _LAST_TOLD_S: Final = 1.0
 _LONGEST_VALUE: Final = 4096
@@ -64,6 +65,9 @@ class HookCalls:
         self._nursery: Final = nursery
         self._user_agent: Final = user_agent
         self._client: httpx.AsyncClient | None = None
+        # Not httpx's own limit: its pool looks at all who wait whenever one comes or goes, and a thousand hold up the
+        # loop for seconds.
+        self._askers: Final = trio.CapacityLimiter(_ASKED_AT_ONCE)
         self._tellers: Final = trio.CapacityLimiter(_TOLD_AT_ONCE)
         self._untold = 0
         self._all_told = trio.Event()
@@ -76,7 +80,7 @@ class HookCalls:
         url = hooks.url(call)
         if not url:
             return True
-        status = await self._post(hooks, call, url, request)
+        status = await self._post(self._askers, hooks, call, url, request)
         if status is None:
             return hooks.allow_on_failure
         return 200 <= status < 300
@@ -102,7 +106,7 @@ class HookCalls:
     async def _tell(self, hooks: Hooks, call: str, url: str, request: PublishRequest) -> None:
         try:
             async with self._tellers:
-                await self._post(hooks, call, url, request)
+                await self._post(nullcontext(), hooks, call, url, request)
         except Exception:  # noqa: BLE001 -- a bug in telling must not end the nursery, and with it every stream
             _log.exception("hook.bug", hook=f"on_{call}")
         finally:
@@ -110,18 +114,27 @@ class HookCalls:
             if not self._untold:
                 self._all_told.set()
 
-    async def _post(self, hooks: Hooks, call: str, url: str, request: PublishRequest) -> int | None:
-        """The status of the answer; None where there was none in time, which is logged."""
+    async def _post(
+        self, turn: AbstractAsyncContextManager[object], hooks: Hooks, call: str, url: str, request: PublishRequest
+    ) -> int | None:
+        """The status of the answer; None where there was none in time, which is logged.
+
+        Args:
+            turn: is entered for the call; waiting for it is within the time.
+        """
         problem = f"no answer within {hooks.timeout_s:g} s"
         with trio.move_on_after(hooks.timeout_s):
             try:
                 # The status is in the answer's head, and the body may be of any size: leaving the block closes on it.
-                async with self._open_client().stream(
-                    "POST",
-                    url,
-                    content=_form(call, request),
-                    headers={"Content-Type": "application/x-www-form-urlencoded"},
-                ) as response:
+                async with (
+                    turn,
+                    self._open_client().stream(
+                        "POST",
+                        url,
+                        content=_form(call, request),
+                        headers={"Content-Type": "application/x-www-form-urlencoded"},
+                    ) as response,
+                ):
                     return response.status_code
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 problem = str(error) or type(error).__name__
@@ -137,7 +150,7 @@ class HookCalls:
                 trust_env=False,
                 follow_redirects=False,
                 timeout=None,  # noqa: S113 -- the whole call has one, above
-                limits=httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=0),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
                 headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
             )
         return self._client

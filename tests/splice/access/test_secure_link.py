@@ -1,4 +1,4 @@
-"""nginx's secure_link: its own example, its variables, and that an argument cannot say another stream than is served."""
+"""nginx's secure_link: its own example, its variables, and that no argument says another stream than is served."""
 
 import base64
 import hashlib

@@ -1,0 +1,218 @@
+"""The operator's callbacks: what is sent, what an answer means, and that a mute program holds up nobody."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from splice.access import Caller, HookCalls, Hooks, PlayRequest, PublishRequest
+from tests.splice.access.hook_server import HookServer, open_hook_server
+
+CALLER = Caller(
+    flash_version="FMLE/3.0", swf_url="http://p/player.swf", tc_url="rtmp://door/myapp", page_url="http://p/"
+)
+ALLOWS = ["200", "204", "299", "interim", "half a body", "10 MB"]
+REFUSES = ["302", "400", "403", "500"]
+FAILS = ["hang", "die", "drip", "endless head", "nonsense"]
+
+
+def hooks(server: HookServer | str, *, timeout_s: float = 5, allow_on_failure: bool = False) -> Hooks:
+    url = server if isinstance(server, str) else server.url
+    urls = dict.fromkeys(("publish", "publish_done", "play", "play_done"), url)
+    return Hooks(urls, timeout_s=timeout_s, allow_on_failure=allow_on_failure)
+
+
+def request(**changed: Any) -> PublishRequest:
+    return PublishRequest(
+        **{"client_id": "p1", "address": "192.0.2.7", "app": "myapp", "stream": "test", "caller": CALLER, **changed}
+    )
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@asynccontextmanager
+async def open_calls() -> AsyncIterator[HookCalls]:
+    async with trio.open_nursery() as nursery:
+        yield HookCalls(nursery, user_agent="splice/test")
+        nursery.cancel_scope.cancel()
+
+
+# --- what is sent ---
+
+
+async def test_a_question_has_nginx_rtmp_s_fields() -> None:
+    async with open_hook_server() as server, open_calls() as calls:
+        assert await calls.ask(hooks(server), "publish", request(arguments="key=a%26b&token=t"))
+    assert server.forms == [
+        [
+            ("call", "publish"),
+            ("addr", "192.0.2.7"),
+            ("clientid", "p1"),
+            ("app", "myapp"),
+            ("name", "test"),
+            ("flashver", "FMLE/3.0"),
+            ("swfurl", "http://p/player.swf"),
+            ("tcurl", "rtmp://door/myapp"),
+            ("pageurl", "http://p/"),
+            ("key", "a&b"),
+            ("token", "t"),
+        ]
+    ]
+    assert server.heads[0]["content-type"] == "application/x-www-form-urlencoded"
+    assert server.heads[0]["user-agent"] == "splice/test"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["addr=10.0.0.1", "ADDR=10.0.0.1", "%61ddr=10.0.0.1", "addr[]=10.0.0.1", "addr%00=1", "+addr=1", ".addr=1", "=1"],
+)
+async def test_a_viewer_cannot_speak_for_the_door(arguments: str) -> None:
+    async with open_hook_server() as server, open_calls() as calls:
+        await calls.ask(hooks(server), "play", request(arguments=f"{arguments}&name=other&call=publish&a=1"))
+    fields = server.forms[0]
+    assert len(fields) == 10
+    assert fields[-1] == ("a", "1")
+    assert dict(fields[:9])["addr"] == "192.0.2.7"
+
+
+async def test_strings_of_any_size_and_kind_are_sent_in_bounds() -> None:
+    huge = Caller(flash_version="\ud800\n&=é" + "x" * 100_000)
+    async with open_hook_server() as server, open_calls() as calls:
+        arguments = "&".join(f"a{n}={'y' * 10_000}" for n in range(1000))
+        await calls.ask(hooks(server), "play", request(caller=huge, arguments=arguments))
+    fields = dict(server.forms[0])
+    assert fields["flashver"].startswith("?\n&=é")
+    assert len(server.forms[0]) < 100
+    assert max(map(len, fields.values())) <= 4096
+
+
+# --- what an answer means ---
+
+
+@pytest.mark.parametrize("answer", ALLOWS)
+async def test_2xx_lets_in_whatever_its_body(answer: str) -> None:
+    async with open_hook_server(answer) as server, open_calls() as calls:
+        with trio.fail_after(2):
+            assert await calls.ask(hooks(server), "play", request())
+        await server.all_left(1)  # nobody reads the rest
+
+
+@pytest.mark.parametrize("answer", REFUSES)
+@pytest.mark.parametrize("allow_on_failure", [True, False])
+async def test_any_other_answer_refuses_and_a_redirect_is_not_followed(answer: str, allow_on_failure: bool) -> None:
+    async with open_hook_server(answer) as server, open_calls() as calls:
+        assert not await calls.ask(hooks(server, allow_on_failure=allow_on_failure), "play", request())
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("answer", FAILS)
+@pytest.mark.parametrize("allow_on_failure", [True, False])
+async def test_no_answer_is_what_the_operator_says_it_is(answer: str, allow_on_failure: bool) -> None:
+    before = descriptors()
+    with capture_logs() as log:
+        async with open_hook_server(answer) as server, open_calls() as calls:
+            configured = hooks(server, timeout_s=0.3, allow_on_failure=allow_on_failure)
+            with trio.fail_after(2):
+                assert await calls.ask(configured, "play", request()) is allow_on_failure
+            await server.all_left(1)
+    assert [event["event"] for event in log] == ["hook.failed"]
+    assert log[0]["hook"] == "on_play"
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "nobody.invalid"])
+async def test_a_program_that_is_not_there_is_no_answer_either(host: str) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://user:geheim@{host}:{unused.getsockname()[1]}/?token=geheim"
+        with capture_logs() as log:
+            async with open_calls() as calls:
+                assert not await calls.ask(hooks(url), "publish", request())
+    assert log[0]["event"] == "hook.failed"
+    assert "geheim" not in str(log)
+
+
+async def test_what_has_no_url_is_not_asked() -> None:
+    async with open_calls() as calls:
+        configured = Hooks({"play": ""}, timeout_s=1, allow_on_failure=False)
+        assert await calls.ask(configured, "play", request())
+        assert await calls.ask(configured, "publish", request())
+        calls.tell(configured, "play_done", request())
+
+
+async def test_a_question_that_is_cancelled_leaves_no_connection() -> None:
+    async with open_hook_server("hang") as server, open_calls() as calls:
+        with trio.move_on_after(60) as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(calls.ask, hooks(server), "play", request())
+                await server.called()
+                scope.cancel()
+        await server.all_left(1)
+
+
+async def test_a_thousand_questions_to_a_program_that_hangs_take_one_time_out() -> None:
+    before = descriptors()
+    with capture_logs() as log:
+        async with open_hook_server("hang") as server, open_calls() as calls:
+            with trio.fail_after(5):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(1000):
+                        nursery.start_soon(calls.ask, hooks(server, timeout_s=0.5), "play", request())
+    assert len(log) == 1000
+    assert len(server.calls) <= 64
+    assert descriptors() == before
+
+
+# --- telling ---
+
+
+async def test_who_tells_does_not_wait() -> None:
+    async with open_hook_server("hang") as server, open_calls() as calls:
+        calls.tell(hooks(server), "play_done", request())
+        assert (await server.called())["call"] == "play_done"
+
+
+async def test_at_the_end_all_is_told() -> None:
+    async with open_hook_server() as server, open_calls() as calls:
+        for number in range(200):
+            calls.tell(hooks(server), "play_done", request(client_id=f"v{number}"))
+        await calls.wait_told()
+    assert sorted(call["clientid"] for call in server.calls) == sorted(f"v{number}" for number in range(200))
+
+
+async def test_the_end_waits_a_second_for_a_program_that_hangs(autojump_clock: object) -> None:
+    async with open_calls() as calls:
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            started = trio.current_time()
+            calls.tell(hooks(f"http://127.0.0.1:{deaf.getsockname()[1]}/"), "play_done", request())
+            await calls.wait_told()
+            assert trio.current_time() - started == 1
+
+
+async def test_what_nobody_can_be_told_is_dropped_and_said() -> None:
+    with capture_logs() as log:
+        async with open_hook_server("hang") as server, open_calls() as calls:
+            for _ in range(10_001):
+                calls.tell(hooks(server), "play_done", request())
+            assert [event["event"] for event in log] == ["hook.dropped"]
+
+
+async def test_hooks_are_not_logged_by_the_library_that_calls_them(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with open_hook_server() as server, open_calls() as calls:
+        await calls.ask(hooks(server.url + "?token=geheim"), "play", request())
+    assert "geheim" not in caplog.text
+
+
+def test_requests_show_no_secret_when_they_are_printed() -> None:
+    asked = PlayRequest(
+        client_id="v1", address="::1", app="a", stream="b", path="/live", arguments="key=geheim", caller=CALLER
+    )
+    assert "geheim" not in repr(asked)
