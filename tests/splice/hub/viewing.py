@@ -1,6 +1,7 @@
 """What the hub's tests share: media that labels tell apart, a socket that takes what it is told to, and its viewer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import trio
@@ -10,7 +11,7 @@ from protocol import NEED_DATA
 from protocol.flv import FlvDecoder, FlvHeader, Tag, encode_script_data
 from protocol.flv import ScriptData as Script
 from protocol.rtmp import MediaKind
-from splice.hub import FLV, Batch, Form, HubLimits, Subscriber
+from splice.hub import FLV, Batch, Form, HubLimits, LiveStream, Subscriber
 from splice.hub.live_stream import _offer_to_all
 from splice.hub.packet import Packet, PacketRole, role_of
 
@@ -152,6 +153,13 @@ class Watcher:
         self.sink.room = None
         self.drain()
 
+    @contextmanager
+    def watching(self, live: LiveStream) -> Iterator["Watcher"]:
+        """Watch a live stream while the block runs."""
+        with live.subscribed(self.subscriber):
+            self.drain()
+            yield self
+
     async def has_something_to_do(self) -> bool:
         """Whether the viewer's own task would not have to wait."""
         async with trio.open_nursery() as nursery:
@@ -163,8 +171,9 @@ class Watcher:
 
     @property
     def tags(self) -> list[Tag]:
-        """What the socket took, as FLV without a header; its end must be a tag's end."""
-        return read_flv(bytes(FLV.opening(has_audio=True, has_video=True) + self.sink.taken))[1]
+        """What the socket took, as FLV with or without a header; its end must be a tag's end."""
+        taken = bytes(self.sink.taken)
+        return read_flv(taken if taken.startswith(b"FLV") else FLV.opening(has_audio=True, has_video=True) + taken)[1]
 
     @property
     def bodies(self) -> list[bytes]:

@@ -1,0 +1,580 @@
+"""A live stream: what is pushed comes out in its order, in batches, encoded once, and whole for everyone who joins."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from protocol.flv import FlvHeader, encode_script_data
+from protocol.flv import ScriptData as Script
+from protocol.rtmp import MediaKind
+from splice.http import LAST_CHUNK
+from splice.hub import CHUNKED_FLV, FLV, WEBSOCKET_FLV, HubLimits, LiveStream, RtmpForm
+from splice.hub.packet import Packet
+from tests.splice.hub.viewing import (
+    ON_META_DATA,
+    Watcher,
+    aac,
+    aac_configuration,
+    configuration,
+    inter_frame,
+    keyframe,
+    packet,
+    read_flv,
+    script,
+)
+
+AUDIO, VIDEO, DATA = MediaKind.AUDIO, MediaKind.VIDEO, MediaKind.DATA
+
+
+@asynccontextmanager
+async def running(
+    *, merge_s: float = 0.0, tracks_wait_s: float = 0.5, gop_cache_s: float = 30.0, backlog_bytes: int = 1 << 20
+) -> AsyncIterator[LiveStream]:
+    """A live stream and its task."""
+    limits = HubLimits(
+        merge_s=merge_s, tracks_wait_s=tracks_wait_s, gop_cache_s=gop_cache_s, backlog_bytes=backlog_bytes
+    )
+    async with trio.open_nursery() as nursery:
+        live = LiveStream("myapp", "test", limits)
+        nursery.start_soon(live.run)
+        yield live
+        nursery.cancel_scope.cancel()
+    assert live.viewers == live.backlog_bytes == 0
+
+
+def begin(live: LiveStream, at: int = 0, label: bytes = b"") -> list[bytes]:
+    """Publish what a viewer needs to begin; the payloads."""
+    pushed = [
+        (DATA, ON_META_DATA),
+        (VIDEO, configuration(label)),
+        (AUDIO, aac_configuration(label)),
+        (VIDEO, keyframe(label)),
+        (AUDIO, aac(label)),
+    ]
+    for kind, payload in pushed:
+        live.push(kind, at, payload)
+    return [payload for _, payload in pushed]
+
+
+def header(watcher: Watcher) -> FlvHeader:
+    return read_flv(bytes(watcher.sink.taken))[0]
+
+
+# --- in and out ---
+
+
+async def test_what_is_pushed_comes_out_bit_for_bit_and_in_order() -> None:
+    async with running() as live:
+        with Watcher().watching(live) as watcher:
+            pushed = begin(live)
+            live.push(VIDEO, 40, inter_frame(bytes(100_000)))
+            live.push(AUDIO, 33, aac(b"2"))
+            assert watcher.bodies == [*pushed, inter_frame(bytes(100_000)), aac(b"2")]
+            assert [tag.timestamp for tag in watcher.tags] == [0, 0, 0, 0, 0, 40, 33]
+    assert repr(live) == "<LiveStream myapp/test>"
+
+
+async def test_an_empty_message_is_passed_over_and_keeps_the_publisher_alive(autojump_clock: MockClock) -> None:
+    async with running() as live:
+        with Watcher().watching(live) as watcher:
+            await trio.sleep(3)
+            for kind in MediaKind:
+                live.push(kind, 0, b"")
+            assert watcher.tags == []
+            assert (live.has_audio, live.has_video) == (False, False)
+            assert live.last_packet_at == trio.current_time()
+
+
+async def test_set_data_frame_is_taken_off_and_the_publishers_own_fields_survive() -> None:
+    async with running() as live:
+        with Watcher().watching(live) as watcher:
+            sent = script(encoder="obs", private=5.0)
+            live.push(DATA, 0, encode_script_data(Script("@setDataFrame", ())) + sent)
+            assert watcher.bodies == [sent]
+            assert live.metadata is not None
+            assert live.metadata.extra == {"encoder": "obs", "private": 5.0}
+
+
+async def test_other_data_and_repeated_metadata_pass_on() -> None:
+    async with running() as live:
+        with Watcher().watching(live) as watcher:
+            sent = [
+                script("onTextData", text="hello"),
+                script(width=1.0),
+                script("onCuePoint", time=2.0),
+                script(width=1.0),
+            ]
+            for payload in sent:
+                live.push(DATA, 0, payload)
+            assert watcher.bodies == sent
+
+
+@pytest.mark.parametrize("payload", [b"\x02\xff\xff", b"\x05", b"garbage", b"\x03\0\0\x09", ON_META_DATA[:-5]])
+async def test_data_that_no_viewer_could_read_is_left_out(payload: bytes) -> None:
+    async with running() as live:
+        with Watcher().watching(live) as watcher:
+            live.push(DATA, 0, payload)
+            live.push(AUDIO, 0, aac())
+            assert watcher.bodies == [aac()]
+
+
+async def test_metadata_without_an_object_says_nothing() -> None:
+    async with running() as live:
+        live.push(DATA, 0, encode_script_data(Script("onMetaData", ())))
+        live.push(DATA, 0, encode_script_data(Script("onMetaData", ("no object",))))
+        assert not live.tracks_known.is_set()
+
+
+# --- batches ---
+
+
+async def test_without_merging_each_packet_goes_at_once() -> None:
+    async with running(merge_s=0.0) as live:
+        with Watcher().watching(live) as watcher:
+            before = watcher.sink.sends
+            begin(live)
+            assert watcher.sink.sends == before + 5
+
+
+async def test_packets_that_come_close_together_make_one_send(autojump_clock: MockClock) -> None:
+    async with running(merge_s=0.02) as live:
+        with Watcher().watching(live) as watcher:
+            before = watcher.sink.sends
+            for at in range(4):
+                live.push(AUDIO, at, aac())
+                await trio.sleep(0.005)
+                assert watcher.sink.sends == before
+            await trio.sleep(0.001)
+            assert watcher.sink.sends == before + 1
+            assert len(watcher.tags) == 4
+            live.push(AUDIO, 9, aac())
+            await trio.sleep(0.019)
+            assert watcher.sink.sends == before + 1
+            await trio.sleep(0.002)
+            assert watcher.sink.sends == before + 2
+
+
+async def test_a_keyframe_begins_a_batch(autojump_clock: MockClock) -> None:
+    async with running(merge_s=0.02) as live:
+        with Watcher(WEBSOCKET_FLV).watching(live) as watcher:
+            before = watcher.sink.sends
+            live.push(VIDEO, 0, inter_frame())
+            live.push(VIDEO, 40, keyframe())
+            assert watcher.sink.sends == before + 1
+            live.push(AUDIO, 40, aac())
+            await trio.sleep(0.03)
+            assert watcher.sink.sends == before + 2
+
+
+async def test_a_batch_is_encoded_once_for_each_form_however_many_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[RtmpForm | type] = []
+
+    def counting(form: object, packets: Sequence[Packet]) -> bytes:
+        encoded.append(form if isinstance(form, RtmpForm) else type(form))
+        return b"piece"
+
+    forms = [FLV, CHUNKED_FLV, WEBSOCKET_FLV, RtmpForm(1, 4096), RtmpForm(2, 4096)]
+    async with running() as live:
+        with ExitStack() as watching:
+            watchers = [watching.enter_context(Watcher(form).watching(live)) for form in forms for _ in range(20)]
+            assert live.viewers == 100
+            for form in forms:
+                monkeypatch.setattr(type(form), "encode", counting)
+            live.push(AUDIO, 0, aac())
+            assert len(encoded) == len(set(encoded)) == len(forms)
+            assert all(watcher.sink.taken.endswith(b"piece") for watcher in watchers)
+        assert live.viewers == 0
+        live.push(AUDIO, 0, aac())
+        assert len(encoded) == len(forms), "nobody watches, nothing is encoded"
+
+
+async def test_the_first_group_is_encoded_once_for_a_crowd_that_joins_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as live:
+        begin(live)
+        encode, calls = type(CHUNKED_FLV).encode, []
+
+        def counting(form: object, packets: Sequence[Packet]) -> bytes:
+            calls.append(packets)
+            return encode(CHUNKED_FLV, packets)
+
+        monkeypatch.setattr(type(CHUNKED_FLV), "encode", counting)
+        with ExitStack() as watching:
+            watchers = [watching.enter_context(Watcher(CHUNKED_FLV).watching(live)) for _ in range(20)]
+            assert len(calls) == 1
+            assert len({bytes(watcher.sink.taken) for watcher in watchers}) == 1
+            live.push(AUDIO, 30, aac(b"2"))
+            late = watching.enter_context(Watcher(CHUNKED_FLV).watching(live))
+            assert aac(b"2") in late.sink.taken
+
+
+async def test_a_first_group_goes_out_in_pieces_that_a_slow_viewer_can_be_moved_on_between() -> None:
+    async with running() as live:
+        begin(live)
+        for at in range(20):
+            live.push(VIDEO, at, inter_frame(bytes(20_000)))
+        watcher = Watcher(room=0)
+        with live.subscribed(watcher.subscriber):
+            sizes = []
+            while (piece := watcher.subscriber.next_piece) is not None:
+                sizes.append(len(piece))
+                watcher.sink.room = len(piece)
+                watcher.subscriber.took(watcher.sink.send(piece))
+            assert len(sizes) == 1 + 5
+            assert max(sizes) < 64 * 1024 + 20_100
+        assert len(watcher.tags) == 25
+
+
+# --- joining ---
+
+
+@pytest.mark.parametrize("merge_s", [0.0, 0.02])
+async def test_who_joins_gets_header_metadata_configurations_the_group_and_then_all_that_is_live(
+    merge_s: float, autojump_clock: MockClock
+) -> None:
+    async with running(merge_s=merge_s) as live:
+        begin(live, 0, b"1")
+        live.push(VIDEO, 2000, keyframe(b"2"))
+        await trio.sleep(1)
+        live.push(VIDEO, 2040, inter_frame(b"2"))  # still pending at the join, where packets are merged
+        with Watcher().watching(live) as watcher:
+            live.push(VIDEO, 2080, inter_frame(b"3"))
+            await trio.sleep(1)
+            assert header(watcher) == FlvHeader(True, True)
+            assert [(tag.timestamp, tag.body) for tag in watcher.tags] == [
+                (2000, ON_META_DATA),
+                (2000, configuration(b"1")),
+                (2000, aac_configuration(b"1")),
+                (2000, keyframe(b"2")),
+                (2040, inter_frame(b"2")),
+                (2080, inter_frame(b"3")),
+            ]
+
+
+@pytest.mark.parametrize("merge_s", [0.0, 0.02])
+async def test_whenever_one_joins_nothing_is_missing_and_nothing_comes_twice(
+    merge_s: float, autojump_clock: MockClock
+) -> None:
+    async with running(merge_s=merge_s) as live:
+        begin(live)
+        with ExitStack() as watching:
+            joined = []
+            for number in range(60):
+                joined.append((number, watching.enter_context(Watcher().watching(live))))
+                body = inter_frame if number % 12 else keyframe
+                live.push(VIDEO, number * 40, body(bytes([number])))
+                await trio.sleep(0.007)
+            await trio.sleep(0.1)
+            for at, watcher in joined:
+                numbers = [
+                    body[5] for body in watcher.bodies if body[:2] in (keyframe()[:2], inter_frame()[:2]) and body[5:]
+                ]
+                assert numbers == list(range(max((at - 1) // 12 * 12, 0), 60))
+
+
+async def test_who_joins_without_a_cache_gets_the_headers_and_begins_at_the_next_keyframe() -> None:
+    async with running(gop_cache_s=0) as live:
+        begin(live)
+        with Watcher().watching(live) as watcher:
+            live.push(AUDIO, 20, aac(b"2"))
+            live.push(VIDEO, 40, inter_frame())
+            live.push(VIDEO, 80, keyframe(b"2"))
+            live.push(AUDIO, 80, aac(b"3"))
+            assert watcher.bodies == [ON_META_DATA, configuration(), aac_configuration(), keyframe(b"2"), aac(b"3")]
+
+
+async def test_who_waits_for_a_keyframe_begins_it_with_what_was_in_force_before_it(autojump_clock: MockClock) -> None:
+    async with running(gop_cache_s=0, merge_s=0.02) as live:
+        begin(live, 0, b"1")
+        with Watcher().watching(live) as watcher:
+            live.push(VIDEO, 40, configuration(b"2"))
+            live.push(VIDEO, 40, keyframe(b"2"))
+            live.push(VIDEO, 80, configuration(b"3"))
+            live.push(VIDEO, 80, keyframe(b"3"))
+            await trio.sleep(1)
+            video = [body for body in watcher.bodies if body[:1] == b"\x17"]
+            assert video == [
+                configuration(b"1"),
+                configuration(b"2"),
+                keyframe(b"2"),
+                configuration(b"3"),
+                keyframe(b"3"),
+            ]
+
+
+async def test_who_joins_before_the_publisher_gets_everything() -> None:
+    async with running() as live:
+        with Watcher(CHUNKED_FLV).watching(live), Watcher().watching(live) as watcher:
+            pushed = begin(live)
+            assert watcher.bodies == pushed
+
+
+async def test_a_viewer_of_rtmp_gets_no_flv_header() -> None:
+    async with running() as live:
+        with Watcher(RtmpForm(1, 4096)).watching(live) as watcher:
+            assert not watcher.sink.taken
+            live.push(AUDIO, 0, aac())
+            assert watcher.sink.taken == RtmpForm(1, 4096).encode([packet(AUDIO, 0, aac())])
+
+
+async def test_one_viewer_that_reads_nothing_leaves_the_others_without_a_gap() -> None:
+    async with running(backlog_bytes=10_000) as live:
+        stuck = Watcher(room=20, max_bytes=live.limits.backlog_bytes)
+        with stuck.watching(live), ExitStack() as watching:
+            others = [watching.enter_context(Watcher().watching(live)) for _ in range(9)]
+            begin(live)
+            for number in range(250):
+                frame = inter_frame if number % 50 else keyframe
+                live.push(VIDEO, number * 40, frame(number.to_bytes(2, "big") + bytes(998)))
+                assert live.backlog_bytes <= 10_000
+            assert live.skipped == 5, "once a group of pictures"
+            assert all(len(watcher.tags) == 255 for watcher in others)
+            stuck.drain_all()
+            live.push(VIDEO, 10_000, keyframe(b"at last"))
+            live.push(VIDEO, 10_040, inter_frame(b"live"))
+            assert stuck.bodies[-5:] == [
+                ON_META_DATA,
+                configuration(),
+                aac_configuration(),
+                keyframe(b"at last"),
+                inter_frame(b"live"),
+            ]
+        assert live.skipped == 5, "also when the viewer has left"
+
+
+async def test_for_how_long_the_slowest_viewer_waits(autojump_clock: MockClock) -> None:
+    async with running() as live:
+        with Watcher().watching(live), Watcher(room=0).watching(live) as slow:
+            slow.drain_all()
+            assert live.slowest_s == 0
+            slow.sink.room = 0
+            live.push(AUDIO, 0, aac())
+            await trio.sleep(2)
+            assert live.slowest_s == 2
+
+
+# --- true flags ---
+
+
+async def test_audio_and_video_are_known_as_soon_as_both_came(autojump_clock: MockClock) -> None:
+    async with running() as live:
+        live.push(AUDIO, 0, aac())
+        assert not live.tracks_known.is_set()
+        live.push(VIDEO, 0, keyframe())
+        assert live.tracks_known.is_set()
+        await live.wait_tracks_known()
+        assert trio.current_time() == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "flags"),
+    [(AUDIO, aac(), FlvHeader(True, False)), (VIDEO, keyframe(), FlvHeader(False, True))],
+    ids=["audio alone", "video alone"],
+)
+async def test_one_track_alone_is_known_when_the_other_has_not_come_in_time(
+    kind: MediaKind, payload: bytes, flags: FlvHeader, autojump_clock: MockClock
+) -> None:
+    async with running(tracks_wait_s=0.5) as live:
+        await trio.sleep(100)  # the wait begins with the first packet
+        live.push(kind, 0, payload)
+        await live.wait_tracks_known()
+        assert trio.current_time() == 100.5
+        with Watcher().watching(live) as watcher:
+            assert header(watcher) == flags
+
+
+async def test_a_track_that_comes_within_the_wait_is_promised(autojump_clock: MockClock) -> None:
+    async with running(tracks_wait_s=0.5) as live:
+        live.push(VIDEO, 0, keyframe())
+        await trio.sleep(0.49)
+        live.push(AUDIO, 0, aac())
+        await live.wait_tracks_known()
+        with Watcher().watching(live) as watcher:
+            assert header(watcher) == FlvHeader(True, True)
+
+
+async def test_metadata_that_names_both_decides_at_once() -> None:
+    async with running() as live:
+        live.push(DATA, 0, ON_META_DATA)
+        await live.wait_tracks_known()
+        with Watcher().watching(live) as watcher:
+            assert header(watcher) == FlvHeader(True, True)
+
+
+@pytest.mark.parametrize("named", [{"videocodecid": 7.0}, {"audiocodecid": 10.0}, {}])
+async def test_metadata_that_does_not_decides_nothing(named: dict[str, float], autojump_clock: MockClock) -> None:
+    async with running() as live:
+        live.push(DATA, 0, script(**named))
+        live.push(AUDIO, 0, aac())
+        await live.wait_tracks_known()
+        assert (live.has_audio, live.has_video) == (True, False)
+
+
+async def test_video_that_was_promised_and_never_comes_keeps_no_listener_waiting() -> None:
+    async with running() as live:
+        live.push(DATA, 0, ON_META_DATA)
+        live.push(AUDIO, 0, aac_configuration())
+        live.push(AUDIO, 0, aac(b"1"))
+        with Watcher().watching(live) as watcher:
+            live.push(AUDIO, 23, aac(b"2"))
+            assert watcher.bodies == [ON_META_DATA, aac_configuration(), aac(b"2")]
+
+
+async def test_a_listener_who_falls_behind_goes_on_at_once() -> None:
+    async with running() as live:
+        live.push(AUDIO, 0, aac_configuration())
+        with Watcher(room=14, max_bytes=60).watching(live) as watcher:
+            for at in range(4):
+                live.push(AUDIO, at, aac(bytes([at]) * 20))
+            assert live.skipped
+            watcher.drain_all()
+            live.push(AUDIO, 9, aac(b"9"))
+            assert watcher.bodies[-1] == aac(b"9")
+
+
+# --- another publisher ---
+
+
+async def test_a_stream_goes_on_with_another_publisher() -> None:
+    async with running() as live:
+        with Watcher().watching(live) as watcher:
+            begin(live, 5_000, b"1")
+            live.push(VIDEO, 5_040, inter_frame(b"1"))
+            live.restart()
+            second = begin(live, 900_000, b"2")
+            assert watcher.bodies[-5:] == second
+            times = [tag.timestamp for tag in watcher.tags]
+            assert times == [0, 0, 0, 0, 0, 40, 40, 40, 40, 60, 60]
+        with Watcher().watching(live) as late:
+            assert late.bodies == second
+
+
+async def test_what_was_pending_at_a_restart_is_not_lost(autojump_clock: MockClock) -> None:
+    async with running(merge_s=0.02) as live:
+        with Watcher().watching(live) as watcher:
+            live.push(AUDIO, 0, aac(b"1"))
+            live.restart()
+            assert watcher.bodies == [aac(b"1")]
+
+
+async def test_another_publishers_tracks_are_decided_anew(autojump_clock: MockClock) -> None:
+    async with running(tracks_wait_s=0.5) as live:
+        begin(live)
+        assert live.tracks_known.is_set()
+        live.restart()
+        assert live.metadata is None
+        await trio.sleep(7)
+        assert not live.tracks_known.is_set()
+        live.push(AUDIO, 0, aac())
+        await live.wait_tracks_known()
+        assert trio.current_time() == 7.5
+        with Watcher().watching(live) as watcher:
+            assert header(watcher) == FlvHeader(True, False)
+
+
+async def test_so_are_those_of_one_who_follows_a_publisher_of_nothing(autojump_clock: MockClock) -> None:
+    async with running(tracks_wait_s=0.5) as live:
+        await trio.sleep(1)
+        live.restart()
+        live.push(AUDIO, 0, aac())
+        await live.wait_tracks_known()
+        assert trio.current_time() == 1.5
+
+
+async def test_a_decision_that_was_under_way_is_not_made_for_another_publisher(autojump_clock: MockClock) -> None:
+    async with running(tracks_wait_s=0.5) as live:
+        live.push(VIDEO, 0, keyframe())
+        await trio.sleep(0.4)
+        live.restart()
+        live.restart()
+        await trio.sleep(0.4)
+        live.push(AUDIO, 0, aac())
+        await trio.sleep(0.4)
+        assert not live.tracks_known.is_set()
+        await live.wait_tracks_known()
+        assert trio.current_time() == pytest.approx(1.3)
+        assert (live.has_audio, live.has_video) == (True, False)
+
+
+async def test_who_waits_for_the_tracks_waits_on_over_a_restart(autojump_clock: MockClock) -> None:
+    async with running() as live, trio.open_nursery() as nursery:
+        nursery.start_soon(live.wait_tracks_known)
+        await trio.testing.wait_all_tasks_blocked()
+        live.push(DATA, 0, ON_META_DATA)
+        live.restart()  # before who waited could run
+        await trio.testing.wait_all_tasks_blocked()
+        assert nursery.child_tasks
+        live.push(DATA, 0, ON_META_DATA)
+
+
+async def test_a_publisher_who_has_just_come_has_not_been_silent(autojump_clock: MockClock) -> None:
+    async with running() as live:
+        live.push(AUDIO, 0, aac())
+        await trio.sleep(60)
+        live.restart()
+        assert live.last_packet_at == 60
+
+
+# --- the end ---
+
+
+async def test_the_end_comes_behind_what_was_pending(autojump_clock: MockClock) -> None:
+    async with running(merge_s=0.02) as live:
+        with Watcher(CHUNKED_FLV).watching(live) as chunked, Watcher().watching(live) as plain:
+            live.push(AUDIO, 0, aac())
+            live.end()
+            assert live.ended.is_set()
+            chunked.drain()
+            assert chunked.sink.taken.endswith(LAST_CHUNK)
+            assert plain.bodies == [aac()]
+            assert chunked.subscriber.ended
+            assert plain.subscriber.ended
+
+
+async def test_nothing_comes_behind_the_end() -> None:
+    async with running() as live:
+        with Watcher(CHUNKED_FLV).watching(live) as watcher:
+            live.push(AUDIO, 0, aac())
+            live.end()
+            live.push(AUDIO, 20, aac(b"the publisher has not noticed"))
+            live.restart()
+            live.push(VIDEO, 20, keyframe())
+            watcher.drain()
+            assert watcher.sink.taken.endswith(LAST_CHUNK)
+
+
+async def test_who_waits_for_the_tracks_of_a_stream_that_ends_waits_no_longer() -> None:
+    async with running() as live, trio.open_nursery() as nursery:
+        nursery.start_soon(live.wait_tracks_known)
+        await trio.testing.wait_all_tasks_blocked()
+        live.end()
+
+
+async def test_who_joins_an_ended_stream_gets_what_there_was_and_the_end() -> None:
+    async with running() as live:
+        pushed = begin(live)
+        live.end()
+        with Watcher(CHUNKED_FLV).watching(live) as watcher:
+            assert pushed[-1] in watcher.sink.taken
+            watcher.drain()
+            assert watcher.sink.taken.endswith(LAST_CHUNK)
+
+
+# --- what operators ask for ---
+
+
+async def test_it_counts_what_was_pushed() -> None:
+    async with running() as live:
+        pushed = begin(live)
+        live.push(VIDEO, 2000, keyframe())
+        live.push(VIDEO, 2040, inter_frame())
+        assert live.bytes_in == sum(map(len, pushed)) + len(keyframe()) + len(inter_frame())
+        assert live.video_bytes == len(configuration()) + 2 * len(keyframe()) + len(inter_frame())
+        assert live.video_frames == 3
+        assert live.keyframe_interval_ms == 2000
+        assert [each.payload for each in live.headers] == pushed[:3]
+        live.restart()
+        assert (live.keyframe_interval_ms, live.headers) == (None, [])
