@@ -79,8 +79,8 @@ class LiveStream:
         self._something_pushed = trio.Event()
         self._publication = trio.CancelScope()  # what waits for this publisher's tracks runs inside
         self._configuration = 0
-        self._configuration_before = 0  # the first pending packet
-        self._headers_before: Sequence[Packet] = ()  # ... and what a decoder needs before it
+        self._configuration_before = 0  # of the first pending packet, as the headers are
+        self._headers_before: Sequence[Packet] = ()
         self._subscribers: dict[Form, dict[Subscriber, None]] = {}
         self._joined: dict[Form, list[bytes]] = {}
 
@@ -105,8 +105,8 @@ class LiveStream:
     @property
     def slowest_s(self) -> float:
         """For how many seconds the oldest packet has waited that some viewer has not taken yet."""
-        waiting = [since for group in self._subscribers.values() for each in group if (since := each.waits_since)]
-        return trio.current_time() - min(waiting) if waiting else 0.0
+        since = [each.waits_since for group in self._subscribers.values() for each in group]
+        return max([trio.current_time() - made_at for made_at in since if made_at is not None], default=0.0)
 
     @property
     def headers(self) -> list[Packet]:
