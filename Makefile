@@ -11,7 +11,7 @@ LISTEN ?= 18090
 BENCH ?= splice
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench clip player constraints clean
+.PHONY: help run test lint format bench docs clip player constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,6 +33,9 @@ format: $(VENV)/.dev ## ruff's formatter over everything
 bench: $(VENV)/.dev ## the comparison with other servers (BENCH=splice)
 	@$(PEERS)/system ffmpeg nginx haproxy gcc
 	$(BIN)/python -m bench $(BENCH)
+
+docs: $(VENV)/.run ## docs/configuration.md and splice.example.toml, out of the settings' model
+	$(BIN)/python -m splice.config.document
 
 clip: ## draw the demo's clip anew
 	splice/demo/make_clip

@@ -64,18 +64,25 @@ class OriginSettings(_Frozen):
     """A server that the door dials."""
 
     url: Annotated[
-        OriginUrl, Field(description="http://host[:port], or rtmp://host[:port], which is always relayed")
+        OriginUrl,
+        Field(
+            description="http://host[:port], or rtmp://host[:port], which is always relayed",
+            examples=["http://10.0.0.8:8080"],
+        ),
     ] = ""
-    urls: Annotated[OriginUrls, Field(description="several of them, tried in turn")] = ()
+    urls: Annotated[OriginUrls, Field(description="several addresses in place of url, tried in turn")] = ()
     mode: Annotated[
         Literal["splice", "relay"],
         Field(description="splice: a connection for each viewer; relay: one pull, shared by all"),
     ] = "splice"
     target: Annotated[
         Target,
-        Field(description="what the origin is asked for; empty: the viewer's own request-target, byte for byte"),
+        Field(
+            description="what the origin is asked for, such as /{app}/{stream}.flv; empty: the viewer's own "
+            "request-target, byte for byte, or of a relay /live?app=...&stream=..."
+        ),
     ] = ""
-    ports: Annotated[Ports, Field(description="values of ?port= that are let through; empty: any")] = ()
+    ports: Annotated[Ports, Field(description="values of port= that are let through; empty: any")] = ()
 
     @model_validator(mode="after")
     def _has_an_address(self) -> Self:
@@ -112,28 +119,44 @@ class Limits(_Frozen):
 class Timeouts(_Frozen):
     """How long a phase may take, in seconds; each is for its whole phase, not for a byte."""
 
-    head_s: Annotated[Seconds, Field(description="until the request's head is whole")] = 10.0
+    head_s: Annotated[
+        Seconds, Field(description="until a request's head is whole, or an RTMP client publishes or plays")
+    ] = 10.0
     connect_s: Annotated[Seconds, Field(description="until one address of an origin has accepted")] = 5.0
     origin_head_s: Annotated[Seconds, Field(description="until an origin's response head is whole")] = 10.0
-    stall_s: Annotated[Seconds, Field(description="no byte from the origin, or none taken by the viewer")] = 30.0
+    stall_s: Annotated[Seconds, Field(description="how long an origin may send nothing, or a viewer take nothing")] = (
+        30.0
+    )
     first_tag_s: Annotated[
         Seconds, Field(description="until a relay's origin has sent its first tag; then its next url is tried")
     ] = 5.0
-    publish_idle_s: Annotated[Seconds, Field(description="no media from a publisher")] = 30.0
-    drain_s: Annotated[SecondsOrNone, Field(description="what viewers still get after SIGTERM")] = 5.0
+    publish_idle_s: Annotated[Seconds, Field(description="how long a publisher may send no media")] = 30.0
+    drain_s: Annotated[SecondsOrNone, Field(description="how long viewers may go on after SIGTERM or Ctrl-C")] = 5.0
 
 
 class HubSettings(_Frozen):
     """How live streams are held and sent on."""
 
     merge_ms: Annotated[
-        Count, Field(ge=0, le=1000, description="packets of so many milliseconds go out together; 0: each at once")
+        Count,
+        Field(
+            ge=0,
+            le=1000,
+            description="packets of so long a time go out together, which costs latency and saves CPU; 0: each at once",
+        ),
     ] = 20
-    gop_cache_bytes: Annotated[Count, Field(ge=0, description="bytes kept for those who join")] = 8388608
-    gop_cache_s: Annotated[SecondsOrNone, Field(description="and seconds; 0: no cache")] = 30.0
-    backlog_bytes: Annotated[Count, Field(ge=65536, description="bytes that may wait for a viewer")] = 4194304
+    gop_cache_bytes: Annotated[
+        Count, Field(ge=0, description="the cache for those who join, from the newest keyframe on: bytes")
+    ] = 8388608
+    gop_cache_s: Annotated[SecondsOrNone, Field(description="the cache for those who join: seconds; 0: no cache")] = (
+        30.0
+    )
+    backlog_bytes: Annotated[
+        Count,
+        Field(ge=65536, description="what may wait for one viewer: bytes; who passes it goes on at the next keyframe"),
+    ] = 4194304
     backlog_s: Annotated[
-        Seconds, Field(description="and seconds, from the oldest; who passes either goes on at the next keyframe")
+        Seconds, Field(description="what may wait for one viewer: the age of the oldest, so latency has a bound")
     ] = 3.0
     tracks_wait_ms: Annotated[
         Count,
@@ -154,7 +177,7 @@ class HubSettings(_Frozen):
 class PublishSettings(_Frozen):
     """Who may publish: those of an allowed address, and where the stream has a key, who of them names it."""
 
-    allow: Annotated[Networks, Field(description="networks of publishers")] = (
+    allow: Annotated[Networks, Field(description="networks of those who may publish; empty: nobody")] = (
         IPv4Network("127.0.0.0/8"),
         IPv6Network("::1/128"),
     )
@@ -168,7 +191,9 @@ class SignKeySettings(_Frozen):
     """A key of signed URLs: a text, which is its secret, or a table."""
 
     address: Annotated[bool, Field(description="whether a signature is for one viewer's address")] = False
-    secret: Annotated[RequiredSecret, Field(description="what the signatures are made with")]
+    secret: Annotated[
+        RequiredSecret, Field(description="what the signatures are made with", examples=["a-long-random-text"])
+    ]
 
     @model_validator(mode="before")
     @classmethod
@@ -233,8 +258,17 @@ class AdminSettings(_Frozen):
 class ForwardSettings(_Frozen):
     """Streams that are sent on to another RTMP server."""
 
-    streams: Annotated[str, Field(min_length=1, description="APP/STREAM, where * stands for any characters")]
-    to: Annotated[ForwardUrl, Field(description="rtmp://host[:port]/app[/stream]")]
+    streams: Annotated[
+        str,
+        Field(min_length=1, description="which: APP/STREAM, where * stands for any characters", examples=["myapp/*"]),
+    ]
+    to: Annotated[
+        ForwardUrl,
+        Field(
+            description="where to: rtmp://host[:port]/app, which the stream's name is put behind; or .../app/{stream}",
+            examples=["rtmp://10.0.0.20/backup"],
+        ),
+    ]
 
 
 class Settings(_Frozen):
@@ -272,8 +306,12 @@ class Settings(_Frozen):
         WebOrigins,
         Field(description='whose pages may read the streams; "*": everyone\'s'),
     ] = ("*",)
-    trusted_proxies: Annotated[Networks, Field(description="networks whose X-Forwarded-For is believed")] = ()
-    origins: Annotated[dict[OriginName, OriginSettings], Field(description="the servers behind the door, by name")] = {}
+    trusted_proxies: Annotated[
+        Networks, Field(description="networks of proxies whose X-Forwarded-For is believed")
+    ] = ()
+    origins: Annotated[
+        dict[OriginName, OriginSettings], Field(description="viewers ask for it by its name: src=NAME")
+    ] = {}
     default_origin: Annotated[
         str, Field(description="asked for a request without src, when the hub does not have the stream")
     ] = ""
@@ -284,7 +322,10 @@ class Settings(_Frozen):
     play: PlaySettings = PlaySettings()
     hooks: HooksSettings = HooksSettings()
     admin: AdminSettings = AdminSettings()
-    forward: Annotated[tuple[ForwardSettings, ...], Field(description="streams that are sent on")] = ()
+    forward: Annotated[
+        tuple[ForwardSettings, ...],
+        Field(description="every stream that is published here goes to all the forwards that it fits"),
+    ] = ()
 
     @model_validator(mode="after")
     def _default_origin_exists(self) -> Self:
