@@ -39,7 +39,7 @@ class EpollRelay:
 
     __slots__ = (
         "_dropped", "_left", "_meter", "_pipe", "_pump", "_run_of_reads", "_sink", "_sink_fd", "_source",
-        "_source_fd", "_source_outcome", "_splicing", "_stuck", "bug", "ended", "outcome", "progressed_at",
+        "_source_fd", "_splicing", "_stuck", "bug", "ended", "outcome", "progressed_at",
     )  # fmt: skip
 
     def __init__(
@@ -57,8 +57,7 @@ class EpollRelay:
         self._left = length
         self._meter = meter
         self._stuck: bytes | memoryview = b""
-        self._pipe: Pipe | None = None  # only while bytes are stuck in it
-        self._source_outcome: Outcome | None = None  # the source is done, the sink has not taken everything yet
+        self._pipe: Pipe | None = None  # only while bytes are in it
         self._splicing = False
         self._run_of_reads = 0
         self._dropped = 0
@@ -205,6 +204,8 @@ class EpollRelay:
             self._stuck = self._stuck[sent:]
             if self._stuck:
                 return
+        else:
+            return  # nothing waits: an event that was collected for the descriptor's former owner
         if self.outcome is not None:
             return
         if self._left == 0:
