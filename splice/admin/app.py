@@ -102,6 +102,7 @@ def _access(feed: EventFeed, guard: Guard) -> APIRouter:
 
     @router.get(
         "/events",
+        status_code=200,
         response_class=EventStream,
         summary="The log's events as they come",
         description="Server-sent events: the event's name, and its fields as JSON. Who reads too slowly loses the "

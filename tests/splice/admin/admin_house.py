@@ -27,6 +27,7 @@ class AdminHouse:
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self._stack = ExitStack()
+        self._places: dict[Viewer, ExitStack] = {}
         self.viewers = Viewers(limit=10_000, limit_per_address=0)
         self.publishers = Publishers(limit=100)
         self.hub = Hub(nursery, limits=lambda app: HubLimits(merge_s=0), takeover_s=5)
@@ -72,8 +73,14 @@ class AdminHouse:
             **more,
         )
         self._nursery.start_soon(self._stay, viewer)
-        self._stack.enter_context(self.viewers.present(viewer))
+        place = self._stack.enter_context(ExitStack())
+        place.enter_context(self.viewers.present(viewer))
+        self._places[viewer] = place
         return viewer
+
+    def leave(self, viewer: Viewer) -> None:
+        """Let a viewer go."""
+        self._places.pop(viewer).close()
 
     async def _stay(self, viewer: Viewer) -> None:
         with viewer.scope:
