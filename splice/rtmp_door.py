@@ -7,11 +7,11 @@ One connection is one task, which owns all that is opened for it. From accept to
 """
 
 import socket
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 import structlog
 import trio
@@ -29,6 +29,8 @@ from protocol.rtmp import (
     Request,
     SharedBudget,
 )
+from splice.access import Access, AccessRefusedError, Caller, PlayRequest, PublishRequest, read_parameters
+from splice.access.requests import RTMP_PATH
 from splice.hub import Hub, LiveStream, NameTakenError, RtmpForm, Subscriber
 from splice.hub.feeding import feed
 from splice.listeners import socket_address
@@ -57,14 +59,14 @@ class RtmpRules:
     """What of the configuration a connection is judged and served by; a reload puts another in place.
 
     Args:
-        publish_allow: networks of publishers.
+        access: says who may publish and play.
         head_s: seconds from accept to publish or play.
         publish_idle_s: seconds without media from a publisher.
         stall_s: seconds in which a player must take something.
         pending: how many connections may neither publish nor play yet.
     """
 
-    publish_allow: tuple[IPv4Network | IPv6Network, ...]
+    access: Access
     head_s: float
     publish_idle_s: float
     stall_s: float
@@ -119,11 +121,11 @@ class RtmpDoor:
     async def _serve(self, connection: RtmpConnection) -> None:
         rules = self.rules
         try:
-            app, request = await self._negotiate(connection, rules)
+            client, request = await self._negotiate(connection, rules)
             if isinstance(request, PublishRequested):
-                await self._publish(connection, app, request, rules)
+                await self._publish(connection, client, request, rules)
             else:
-                await self._play(connection, app, request, rules)
+                await self._play(connection, client, request, rules)
         except _Refused as refused:
             _log.info("rtmp.refused", peer=connection.socket.peer, code=str(refused.code), detail=refused.description)
             refused.request.reject(refused.code, refused.description)
@@ -133,49 +135,74 @@ class RtmpDoor:
 
     async def _negotiate(
         self, connection: RtmpConnection, rules: RtmpRules
-    ) -> tuple[str, PublishRequested | PlayRequested]:
-        """The app and the first request to publish or play."""
-        app = ""
+    ) -> tuple["_Client", PublishRequested | PlayRequested]:
+        """Who has connected, and the first request to publish or play."""
+        client = _Client("", "", Caller())
+        with self._one_pending(), trio.fail_after(rules.head_s):
+            while True:
+                event = await connection.next_event()
+                if isinstance(event, ConnectRequested):
+                    client = _Client.connecting(event)
+                    if not is_name(client.app):
+                        raise _Refused(
+                            event,
+                            Code.CONNECT_REJECTED,
+                            "An application's name has 1 to 128 letters, digits and . _ ~ - @, and no slash: "
+                            "publish to rtmp://HOST/APP with the stream's name apart.",
+                        )
+                    event.accept()
+                elif isinstance(event, PublishRequested | PlayRequested):
+                    return client, event
+
+    async def _ask(self, answer: Awaitable[None], request: Request, code: str) -> None:
+        try:
+            with self._one_pending():
+                await answer
+        except AccessRefusedError as error:
+            raise _Refused(request, code, _sentence(error.detail)) from None
+
+    @contextmanager
+    def _one_pending(self) -> Iterator[None]:
         self._pending += 1
         try:
-            with trio.fail_after(rules.head_s):
-                while True:
-                    event = await connection.next_event()
-                    if isinstance(event, ConnectRequested):
-                        app = event.connect.app.removesuffix("/")
-                        if not is_name(app):
-                            raise _Refused(
-                                event,
-                                Code.CONNECT_REJECTED,
-                                "An application's name has 1 to 128 letters, digits and . _ ~ - @, and no slash: "
-                                "publish to rtmp://HOST/APP with the stream's name apart.",
-                            )
-                        event.accept()
-                    elif isinstance(event, PublishRequested | PlayRequested):
-                        return app, event
+            yield
         finally:
             self._pending -= 1
 
     # --- publishers ---
 
-    async def _publish(self, connection: RtmpConnection, app: str, request: PublishRequested, rules: RtmpRules) -> None:
+    async def _publish(
+        self, connection: RtmpConnection, client: "_Client", request: PublishRequested, rules: RtmpRules
+    ) -> None:
         name = request.publish.stream
         _require_name(request, name, Code.PUBLISH_BAD_NAME)
-        address = connection.socket.address
-        if not any(ip_address(address) in network for network in rules.publish_allow):
-            raise _Refused(
-                request,
-                Code.PUBLISH_DENIED,
-                f"{address} may not publish here: the operator adds its network to [publish] allow.",
-            )
+        asked = PublishRequest(
+            client_id=self._publishers.next_id(),
+            address=connection.socket.address,
+            app=client.app,
+            stream=name,
+            arguments=client.arguments(request.publish.query),
+            caller=client.caller,
+        )
+        await self._ask(rules.access.may_publish(asked), request, Code.PUBLISH_DENIED)
+        try:
+            await self._take_in(connection, asked, request, rules)
+        finally:
+            rules.access.publish_ended(asked)
+
+    async def _take_in(
+        self, connection: RtmpConnection, asked: PublishRequest, request: PublishRequested, rules: RtmpRules
+    ) -> None:
+        """Receive from a publisher who may publish, if there is room and the name is free."""
+        app, name = asked.app, asked.stream
         try:
             self._publishers.check_room()
         except LimitReachedError as error:
             raise _Refused(request, Code.CONNECT_REJECTED, _sentence(str(error))) from None
         publisher = Publisher(
-            id=self._publishers.next_id(),
+            id=asked.client_id,
             peer=connection.socket.peer,
-            address=address,
+            address=asked.address,
             app=app,
             stream=name,
             protocol="rtmp",
@@ -226,24 +253,46 @@ class RtmpDoor:
                 await connection.refill()
             if patience.cancelled_caught:
                 return EndReason.STALLED
+            if publisher.ended_by is not None:
+                return publisher.ended_by  # in the turn in which this came; the stream may be another's by now
 
     # --- players ---
 
-    async def _play(self, connection: RtmpConnection, app: str, request: PlayRequested, rules: RtmpRules) -> None:
+    async def _play(
+        self, connection: RtmpConnection, client: "_Client", request: PlayRequested, rules: RtmpRules
+    ) -> None:
         name = request.play.stream
         _require_name(request, name, Code.PLAY_STREAM_NOT_FOUND)
-        src = dict(parse_qsl(request.play.query)).get("src")
-        if src is not None:
-            _require_name(request, src, Code.PLAY_STREAM_NOT_FOUND)
-        address = connection.socket.address
+        arguments = client.arguments(request.play.query)
+        asked = PlayRequest(
+            client_id=self._viewers.next_id(),
+            address=connection.socket.address,
+            path=RTMP_PATH,
+            src=_source(request, arguments),
+            app=client.app,
+            stream=name,
+            arguments=arguments,
+            caller=client.caller,
+        )
+        await self._ask(rules.access.may_play(asked), request, Code.PLAY_FAILED)
         try:
-            self._viewers.check_room(address, (src, app, name))
+            await self._let_in(connection, asked, request, rules)
+        finally:
+            rules.access.play_ended(asked)
+
+    async def _let_in(
+        self, connection: RtmpConnection, asked: PlayRequest, request: PlayRequested, rules: RtmpRules
+    ) -> None:
+        """Serve a player who may watch, if there is room and the stream."""
+        src, app, name = asked.src, asked.app, asked.stream
+        try:
+            self._viewers.check_room(asked.address, (src, app, name))
         except LimitReachedError as error:
             raise _Refused(request, Code.CONNECT_REJECTED, _sentence(str(error))) from None
         viewer = Viewer(
-            id=self._viewers.next_id(),
+            id=asked.client_id,
             peer=connection.socket.peer,
-            address=address,
+            address=asked.address,
             route="hub",
             origin=src,
             app=app,
@@ -297,6 +346,25 @@ class RtmpDoor:
         return reason
 
 
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """What a client said when it connected."""
+
+    app: str
+    app_query: str
+    caller: Caller
+
+    @classmethod
+    def connecting(cls, event: ConnectRequested) -> "_Client":
+        connect = event.connect
+        caller = Caller(connect.flash_version, connect.swf_url, connect.tc_url, connect.page_url)
+        return cls(connect.app.removesuffix("/"), connect.query, caller)
+
+    def arguments(self, query: str) -> str:
+        """The app's query, where nginx's push has it, and the stream's own."""
+        return "&".join(filter(None, (self.app_query, query)))
+
+
 class _Player:
     """What a player says from its request on: heard all the while, so that it is seen to leave also while it waits."""
 
@@ -308,8 +376,7 @@ class _Player:
 
     def accept(self, live: LiveStream, viewer: Viewer) -> Subscriber:
         """Say that the stream is here; what is to be subscribed to it, the answer in front."""
-        self._request.accept()
-        self._connection.trust()
+        self._request.accept()  # and no trust: a player has nothing to say that is long
         self._subscriber = Subscriber(
             RtmpForm(self._request.message_stream_id, RTMP_CHUNK_SIZE),
             send=self._connection.socket.socket.send,
@@ -362,6 +429,19 @@ class _Player:
 
 def _sentence(detail: str) -> str:
     return f"{detail[:1].upper()}{detail[1:]}."
+
+
+def _source(request: Request, arguments: str) -> str | None:
+    """The origin that a player names."""
+    try:
+        src = read_parameters(arguments, ("src",)).get("src")
+    except AccessRefusedError as error:
+        raise _Refused(request, Code.PLAY_FAILED, _sentence(error.detail)) from None
+    if src is None:
+        return None
+    src = unquote(src)
+    _require_name(request, src, Code.PLAY_STREAM_NOT_FOUND)
+    return src
 
 
 def _require_name(request: Request, name: str, code: str) -> None:

@@ -444,6 +444,18 @@ async def test_a_player_who_asks_and_never_reads_makes_the_door_keep_nothing(aut
         await others.are_served()
 
 
+async def test_players_may_not_eat_the_memory_that_publishers_need(autojump_clock: MockClock) -> None:
+    # Unfinished messages of all connections share one budget, and anybody may play.
+    async with open_house() as house, bystanders(house) as others:
+        player = await house.rtmp("others/stream").play()
+        await player.send(player.session.send(SetChunkSize(65536)))
+        begun = raw_chunk(bytes(65536), type_id=9, length=0xFFFFFF, csid=20)
+        await send(player.stream, begun + (b"\xd4" + bytes(65536)) * 20)
+        await closed(player.stream)
+        assert house.unfinished_bytes == 0
+        await others.are_served()
+
+
 async def test_garbage_from_a_player_ends_it_alone(autojump_clock: MockClock) -> None:
     with capture_logs() as logs:
         async with open_house() as house, bystanders(house) as others:
