@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 import trio
 
+from splice.access import Access, AccessRefusedError, Caller, PlayRequest
 from splice.answers import ALLOWED_METHODS, CorsPolicy, no_such_path, own_file, preflight, refusal
 from splice.egress import Egress
 from splice.finder import StreamFinder
@@ -21,7 +22,7 @@ from splice.http import Fields, RequestError, RequestHead, accepting_head, asks_
 from splice.listeners import socket_address
 from splice.origins import OriginError
 from splice.proxies import TrustedProxies
-from splice.routing import HubRoute, Route, Router, RoutingError, SpliceRoute
+from splice.routing import HubRoute, Query, Route, Router, RoutingError, SpliceRoute
 from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
@@ -36,6 +37,7 @@ class DoorRules:
 
     Args:
         router: reads targets.
+        access: says who may watch.
         gateway: serves the splice route.
         egress: serves the hub route.
         cors: whose pages may read.
@@ -46,6 +48,7 @@ class DoorRules:
     """
 
     router: Router
+    access: Access
     gateway: Gateway
     egress: Egress
     cors: CorsPolicy
@@ -124,17 +127,42 @@ class Door:
             if handshake is not None:
                 _require_allowed_page(head, rules.cors)
             client = rules.proxies.client(connection.address, head.get(b"x-forwarded-for"))
-            self._viewers.check_room(client, (query.src, query.app, query.stream))
-            route = rules.router.route(query, head.target)
-        except (RequestError, RoutingError) as error:
+            asked = _play_request(self._viewers.next_id(), client, head, query)
+            if rules.access.asks_about_viewers:
+                await connection.unless_left(lambda: rules.access.may_play(asked))
+            else:
+                await rules.access.may_play(asked)
+        except (AccessRefusedError, RequestError, RoutingError) as error:
+            raise _Refused(error.status, error.detail) from None
+        try:
+            await self._let_in(connection, head, query, asked, rules, cors_fields, handshake)
+        finally:
+            rules.access.play_ended(asked)
+        return b""
+
+    async def _let_in(
+        self,
+        connection: ViewerSocket,
+        head: RequestHead,
+        query: Query,
+        asked: PlayRequest,
+        rules: DoorRules,
+        cors_fields: Fields,
+        handshake: bytes | None,
+    ) -> None:
+        """Serve a viewer who may watch, if there is room and the stream."""
+        try:
+            self._viewers.check_room(asked.address, (query.src, query.app, query.stream))
+            route = rules.router.route(query, rules.access.forwarded(head.target))
+        except RoutingError as error:
             raise _Refused(error.status, error.detail) from None
         except LimitReachedError as error:
             raise _Refused(503, str(error)) from None
         route = self._finder.settle(route)
         viewer = Viewer(
-            id=self._viewers.next_id(),
+            id=asked.client_id,
             peer=connection.peer,
-            address=client,
+            address=asked.address,
             route="splice" if isinstance(route, SpliceRoute) else "hub",
             origin=None if isinstance(route, HubRoute) else route.origin.name,
             app=route.app,
@@ -142,7 +170,6 @@ class Door:
             protocol="http-flv" if handshake is None else "ws-flv",
         )
         await self._watch(connection, head, route, viewer, rules, cors_fields, handshake)
-        return b""
 
     async def _watch(
         self,
@@ -187,6 +214,26 @@ class Door:
                 connection.abort()
             extra = {} if status is None else {"status": status}
             log.info("viewer.end", **viewer.figures, reason=reason, **extra)
+
+
+def _play_request(client_id: str, address: str, head: RequestHead, query: Query) -> PlayRequest:
+    def text(value: bytes | None) -> str:
+        return (value or b"").decode("latin-1")
+
+    return PlayRequest(
+        client_id=client_id,
+        address=address,
+        path=text(head.path),
+        src=query.src,
+        app=query.app,
+        stream=query.stream,
+        arguments=text(head.query),
+        caller=Caller(
+            flash_version=text(head.get(b"user-agent")),
+            tc_url=f"http://{text(head.get(b'host'))}{text(head.path)}",
+            page_url=text(head.get(b"referer")),
+        ),
+    )
 
 
 def _require_allowed_page(head: RequestHead, cors: CorsPolicy) -> None:

@@ -1,8 +1,10 @@
 """From the settings to the few values that each component takes; made anew by a reload."""
 
+import time
 from collections.abc import Mapping
 
 from splice import __version__
+from splice.access import Access, AddressRules, HookCalls, Hooks, SecureLink, Signatures, SignKey, StreamKeys
 from splice.answers import CorsPolicy
 from splice.config import OriginSettings, Settings
 from splice.door import DoorRules
@@ -17,13 +19,47 @@ from splice.pump import Pump
 from splice.routing import Router
 from splice.rtmp_door import RtmpRules
 
-__all__ = ["USER_AGENT", "door_rules", "forward_rules", "hub_limits", "pull_timeouts", "rtmp_rules"]
+__all__ = ["USER_AGENT", "access_rules", "door_rules", "forward_rules", "hub_limits", "pull_timeouts", "rtmp_rules"]
 
 USER_AGENT = f"splice/{__version__}"
 
 
+def access_rules(settings: Settings, calls: HookCalls) -> Access:
+    """Who may publish and play, at both doors."""
+    play, hooks = settings.play, settings.hooks
+    sign_keys = {
+        kid: SignKey(key.secret.get_secret_value().encode(), key.address) for kid, key in play.sign_keys.items()
+    }
+    expression = play.secure_link.get_secret_value()
+    return Access(
+        viewers=AddressRules(allow=play.allow or None, deny=play.deny),
+        publishers=AddressRules(allow=settings.publish.allow),
+        keys=StreamKeys({name: key.get_secret_value() for name, key in settings.publish.keys.items()}),
+        signatures=Signatures(sign_keys, clock=time.time) if sign_keys else None,
+        secure_link=SecureLink(expression, clock=time.time) if expression else None,
+        sign_forward=play.sign_forward,
+        hooks=Hooks(
+            urls={
+                "publish": hooks.on_publish,
+                "publish_done": hooks.on_publish_done,
+                "play": hooks.on_play,
+                "play_done": hooks.on_play_done,
+            },
+            timeout_s=hooks.timeout_s,
+            allow_on_failure=hooks.on_failure == "allow",
+        ),
+        calls=calls,
+    )
+
+
 def door_rules(
-    settings: Settings, origins: Mapping[str, OriginSettings], *, pump: Pump, health: OriginHealth, demo: bool
+    settings: Settings,
+    origins: Mapping[str, OriginSettings],
+    *,
+    access: Access,
+    pump: Pump,
+    health: OriginHealth,
+    demo: bool,
 ) -> DoorRules:
     """What HTTP requests are judged and served by.
 
@@ -33,6 +69,7 @@ def door_rules(
     timeouts = settings.timeouts
     return DoorRules(
         router=Router(live_paths=settings.live_path, origins=origins, default_origin=settings.default_origin),
+        access=access,
         gateway=Gateway(
             pump=pump,
             health=health,
@@ -50,11 +87,11 @@ def door_rules(
     )
 
 
-def rtmp_rules(settings: Settings) -> RtmpRules:
+def rtmp_rules(settings: Settings, access: Access) -> RtmpRules:
     """What RTMP connections are judged and served by."""
     timeouts = settings.timeouts
     return RtmpRules(
-        publish_allow=settings.publish.allow,
+        access=access,
         head_s=timeouts.head_s,
         publish_idle_s=timeouts.publish_idle_s,
         stall_s=timeouts.stall_s,

@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from splice import __version__
+from splice.access import HookCalls
 from splice.config import ConfigError, ListenAddress, OriginSettings, Settings
 from splice.demo import DemoOrigin
 from splice.door import Door, DoorRules
@@ -27,7 +28,7 @@ from splice.listeners import ListenError, accept_forever, open_listeners, socket
 from splice.proxies import TrustedProxies
 from splice.pump import Pump, open_pump
 from splice.rtmp_door import RtmpDoor
-from splice.rules import USER_AGENT, door_rules, forward_rules, hub_limits, pull_timeouts, rtmp_rules
+from splice.rules import USER_AGENT, access_rules, door_rules, forward_rules, hub_limits, pull_timeouts, rtmp_rules
 from splice.stats import EndReason, Publishers, Viewers
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ class _Server:
         )
         self._publishers = Publishers(limit=limits.publishers)
         self._health = OriginHealth()
+        self._hook_calls = HookCalls(nursery, user_agent=USER_AGENT)
+        self._access = access_rules(settings, self._hook_calls)
         self._hub = Hub(nursery, limits=lambda app: hub_limits(self._settings), takeover_s=settings.hub.takeover_s)
         self._relays = Relays(
             nursery,
@@ -161,7 +164,7 @@ class _Server:
         finder = StreamFinder(self._hub, self._relays, wait_s=lambda app: self._settings.hub.wait_for_stream_s)
         self._door = Door(rules=self._door_rules(settings), finder=finder, viewers=self._viewers)
         self._rtmp_door = RtmpDoor(
-            rules=rtmp_rules(settings),
+            rules=rtmp_rules(settings, self._access),
             hub=self._hub,
             find_stream=lambda app, stream, src: finder.found_for_player(self._door.rules.router, app, stream, src),
             publishers=self._publishers,
@@ -174,7 +177,9 @@ class _Server:
 
     def _door_rules(self, settings: Settings) -> DoorRules:
         demo = self._demo_url is not None
-        return door_rules(settings, self._origins(settings), pump=self._pump, health=self._health, demo=demo)
+        return door_rules(
+            settings, self._origins(settings), access=self._access, pump=self._pump, health=self._health, demo=demo
+        )
 
     def start_admin(self, nursery: trio.Nursery, listeners: list[socket.socket]) -> None:
         """Serve the admin side in `nursery`, beyond the drain."""
@@ -220,6 +225,7 @@ class _Server:
                 self._draining = True
                 status = await self._drain(signals)
             connections.cancel_scope.cancel()
+        await self._hook_calls.wait_told()
         return status
 
     def _announce(self, listeners: _Listeners) -> str:
@@ -238,8 +244,9 @@ class _Server:
             return
         needs_restart = settings.waiting_for_restart(self._started_with)
         self._settings = settings
+        self._access = access_rules(settings, self._hook_calls)
         self._door.rules = self._door_rules(settings)
-        self._rtmp_door.rules = rtmp_rules(settings)
+        self._rtmp_door.rules = rtmp_rules(settings, self._access)
         self._let_into_admin()
         self._hub.takeover_s = settings.hub.takeover_s
         self._relays.timeouts = pull_timeouts(settings)
