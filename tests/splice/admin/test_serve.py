@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -28,8 +28,8 @@ def _logs() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def served(house: AdminHouse) -> AsyncIterator[int]:
-    """The port, until the block ends; the end has to be quick, and to leave no descriptor."""
+async def served(house: AdminHouse, *, clients_stay: int = 0) -> AsyncIterator[int]:
+    """The port, until the block ends; the end has to be quick, and to leave no descriptor but the clients' own."""
     listeners = open_listeners([ListenAddress("127.0.0.1", 0)])
     before = descriptors()
     async with trio.open_nursery() as nursery:
@@ -38,7 +38,7 @@ async def served(house: AdminHouse) -> AsyncIterator[int]:
         nursery.cancel_scope.cancel()
         stopped_at = trio.current_time()
     assert trio.current_time() - stopped_at < 1
-    assert descriptors() == before
+    assert descriptors() == before + clients_stay
     for listener in listeners:
         listener.close()
 
@@ -80,7 +80,8 @@ async def test_requests_are_served_over_one_connection(house: AdminHouse) -> Non
 
 @pytest.mark.usefixtures("_logs")
 async def test_an_open_event_stream_gets_the_log_and_does_not_hold_up_the_stop(house: AdminHouse) -> None:
-    async with served(house) as port, connected(port, LISTEN) as stream:
+    async with AsyncExitStack() as clients, served(house, clients_stay=1) as port:
+        stream = await clients.enter_async_context(connected(port, LISTEN))
         head = await read_until(stream, b":\n\n")
         assert b"text/event-stream" in head
         structlog.get_logger().info("viewer.start", id="v1", route="splice", origin="a")
@@ -89,7 +90,8 @@ async def test_an_open_event_stream_gets_the_log_and_does_not_hold_up_the_stop(h
 
 @pytest.mark.usefixtures("_logs")
 async def test_a_listener_that_reads_nothing_does_not_hold_up_the_stop_either(house: AdminHouse) -> None:
-    async with served(house) as port, connected(port) as stream:
+    async with AsyncExitStack() as clients, served(house, clients_stay=1) as port:
+        stream = await clients.enter_async_context(connected(port))
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await stream.send_all(LISTEN)
         while not len(house.admin.feed):
