@@ -1,5 +1,6 @@
 """HTTP-FLV out of the hub: the response by version and method, what a viewer begins with, and who falls behind."""
 
+import socket
 from itertools import pairwise
 
 import pytest
@@ -150,6 +151,19 @@ async def test_a_viewer_who_leaves_while_it_waits_is_gone_at_once(autojump_clock
         await stream.send_eof()
         await wait_all_tasks_blocked()
         assert len(house.viewers) == 0
+
+
+async def test_the_default_origin_is_asked_for_what_is_not_published_here_and_for_nothing_else() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:  # its port, once closed, refuses
+        origin = f"rtmp://127.0.0.1:{nobody.getsockname()[1]}"
+    origins = {"origins": {"b": {"url": origin}}, "default_origin": "b"}
+    async with open_house(**origins, hub={"republish_grace_s": 0}) as house:
+        assert (await house.http()).head.status == 502
+        publisher = await house.rtmp().publish()
+        await publisher.begin()
+        for target in (LIVE, PATH_FORM):
+            await (await house.http(target)).tag_with(keyframe())
+        assert (await house.http("/live?src=b&app=myapp&stream=test")).head.status == 502
 
 
 # --- the flags, which tell the truth ---
@@ -371,3 +385,52 @@ async def test_many_viewers_of_one_stream_leave_nothing_behind(autojump_clock: M
             await client.leave()
         await wait_all_tasks_blocked()
         assert live.viewers == live.backlog_bytes == len(house.viewers) == 0
+
+
+# --- codecs that are set up late, or in old ways ---
+
+
+async def test_hevc_by_its_legacy_number_is_joined_at_a_keyframe_with_its_configuration(
+    autojump_clock: MockClock,
+) -> None:
+    configuration, key, inter = b"\x1c\0\0\0\0\x01hvcC", b"\x1c\x01\0\0\0key", b"\x2c\x01\0\0\0inter"
+    async with open_house() as house:
+        publisher = await house.rtmp().publish()
+        for at, payload in ((0, configuration), (0, b"\x1c\x01\0\0\0old"), (1000, key), (1040, inter)):
+            await publisher.video(at, payload)
+        viewer = await house.http()
+        assert await bodies(viewer, 3) == [configuration, key, inter]
+
+
+async def test_a_configuration_that_comes_late_reaches_those_who_watch_and_those_who_come(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_house() as house:
+        publisher = await house.rtmp().publish()
+        await publisher.video(0, keyframe(b"blind"))
+        viewer = await house.http()
+        await viewer.tag_with(keyframe(b"blind"))
+        await publisher.video(40, VIDEO_CONFIGURATION)
+        await publisher.audio(40, AUDIO_CONFIGURATION)
+        await publisher.video(80, keyframe(b"seeing"))
+        assert await bodies(viewer, 3) == [VIDEO_CONFIGURATION, AUDIO_CONFIGURATION, keyframe(b"seeing")]
+        late = await house.http()
+        assert await bodies(late, 3) == [VIDEO_CONFIGURATION, AUDIO_CONFIGURATION, keyframe(b"seeing")]
+
+
+async def test_audio_alone_and_video_alone_may_follow_each_other_under_one_name(autojump_clock: MockClock) -> None:
+    async with open_house() as house:
+        publisher = await house.rtmp().publish()
+        await publisher.audio(0, AUDIO_CONFIGURATION)
+        await publisher.audio(0, audio(b"1"))
+        viewer = await house.http()
+        await viewer.tag_with(AUDIO_CONFIGURATION)
+        await publisher.leave()
+        await wait_all_tasks_blocked()
+        publisher = await house.rtmp().publish()
+        await publisher.video(0, VIDEO_CONFIGURATION)
+        await publisher.video(0, keyframe())
+        await viewer.tag_with(keyframe())
+        late = await house.http()
+        await late.tag_with(keyframe())
+        assert late.header == FlvHeader(has_audio=False, has_video=True)
