@@ -12,6 +12,8 @@ ALLOWED_METHODS: Final = (b"GET", b"HEAD", b"OPTIONS")
 _ALLOW: Final = (b"Allow", b", ".join(ALLOWED_METHODS))
 _UPGRADES: Final = [(b"Sec-WebSocket-Version", b"13"), (b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
 _RETRY_AFTER: Final = (b"Retry-After", b"5")
+# A 401 has a challenge (RFC 9110, 15.5.2); of a scheme that no browser knows, so none asks for a password.
+_CHALLENGE: Final = (b"WWW-Authenticate", b"SignedURL")
 _OK: Final = 200
 
 
@@ -53,6 +55,8 @@ def preflight(cors_fields: Fields) -> bytes:
 def refusal(status: int, detail: str, *, cors_fields: Fields = (), head_only: bool = False) -> bytes:
     """A problem+json answer with the fields that its status asks for."""
     extra = list(cors_fields)
+    if status == 401:
+        extra.append(_CHALLENGE)
     if status == 405:
         extra.append(_ALLOW)
     if status == 426:

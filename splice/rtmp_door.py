@@ -29,8 +29,15 @@ from protocol.rtmp import (
     Request,
     SharedBudget,
 )
-from splice.access import Access, AccessRefusedError, Caller, PlayRequest, PublishRequest, read_parameters
-from splice.access.requests import RTMP_PATH
+from splice.access import (
+    RTMP_PATH,
+    Access,
+    AccessRefusedError,
+    Caller,
+    PlayRequest,
+    PublishRequest,
+    read_parameters,
+)
 from splice.hub import Hub, LiveStream, NameTakenError, RtmpForm, Subscriber
 from splice.hub.feeding import feed
 from splice.listeners import socket_address

@@ -10,11 +10,12 @@ from splice.access.gate import Access
 from splice.access.hooks import HookCalls, Hooks
 from splice.access.keys import StreamKeys
 from splice.access.parameters import read_parameters
-from splice.access.requests import AccessRefusedError, Caller, PlayRequest, PublishRequest
+from splice.access.requests import RTMP_PATH, AccessRefusedError, Caller, PlayRequest, PublishRequest
 from splice.access.secure_link import SecureLink
 from splice.access.signatures import Signatures, SignedParts, SignKey, signed_query
 
 __all__ = [
+    "RTMP_PATH",
     "Access",
     "AccessRefusedError",
     "AddressRules",

@@ -87,7 +87,8 @@ class Access:
         """
         if not self._publishers.admits(request.address):
             raise AccessRefusedError(
-                403, f"publishers from {request.address} are not let in: the operator adds their network to [publish] allow"
+                403,
+                f"publishers from {request.address} are not let in: the operator adds their network to [publish] allow",
             )
         self._keys.check(request)
         await self._ask("publish", request, "the operator does not take this stream ([hooks] on_publish)")
