@@ -27,6 +27,7 @@ from protocol.rtmp import (
     PublishRequested,
     PublishStopped,
     Request,
+    ServerState,
     SharedBudget,
 )
 from splice.access import (
@@ -347,7 +348,7 @@ class RtmpDoor:
         if failure is not None:
             raise failure
         if reason is EndReason.ORIGIN_ENDED:
-            await connection.socket.finish(connection.session.end_play(request.message_stream_id))
+            await connection.socket.finish(player.last_words())
         elif reason is EndReason.STALLED:
             connection.socket.abort()
         return reason
@@ -416,6 +417,13 @@ class _Player:
             self._log_broken(str(error))
             return False
         return self._subscriber is None or self._answer(self._subscriber)
+
+    def last_words(self) -> bytes:
+        """What tells the player that its stream is over, where it has not stopped by itself a moment ago."""
+        session, message_stream_id = self._connection.session, self._request.message_stream_id
+        if session.stream_state(message_stream_id) is ServerState.PLAYING:
+            return session.end_play(message_stream_id)
+        return session.data_to_send()
 
     def _answer(self, subscriber: Subscriber) -> bool:
         """Send what the session has to say; False where the player asks and asks, and takes no answer."""

@@ -340,3 +340,18 @@ async def test_a_word_of_the_silent_one_in_the_very_turn_of_the_takeover_goes_no
         while not heard or heard[-1] != audio(b"of the present"):
             heard.append((await player.next_media()).payload)
         assert keyframe(b"of the past") not in heard
+
+
+async def test_a_player_who_stops_in_the_very_turn_in_which_its_stream_ends_is_no_bug(
+    autojump_clock: MockClock,
+) -> None:
+    with capture_logs() as logs:
+        async with open_house(hub={"republish_grace_s": 5}) as house:
+            publisher = await house.rtmp().publish()
+            player = await house.rtmp().play()
+            await publisher.leave()
+            await wait_all_tasks_blocked()
+            await trio.sleep(5)  # and the stream's grace ends in the same turn of the loop
+            await player.send(player.session.close_stream())
+            await player.last_event()
+    assert not [event for event in logs if event["log_level"] in ("warning", "error")]
