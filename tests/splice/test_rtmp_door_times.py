@@ -285,6 +285,18 @@ async def test_no_grace_is_no_grace(autojump_clock: MockClock) -> None:
         assert (await house.http()).head.status == 404
 
 
+async def test_a_stream_that_ends_without_a_packet_ends_for_those_who_waited_for_one(autojump_clock: MockClock) -> None:
+    async with open_house(hub={"republish_grace_s": 3}) as house:
+        publisher = await house.rtmp().publish()
+        viewer, old_viewer = await house.http(), await house.http(version="1.0")
+        player = await house.rtmp().play()
+        await publisher.leave()
+        for each in (viewer, old_viewer):
+            assert await each.next_tag() is None
+            assert each.whole
+        assert (await player.until(StreamEnded)).code == Code.PLAY_UNPUBLISH_NOTIFY
+
+
 # --- a player who waits ---
 
 
