@@ -11,7 +11,9 @@ __all__ = ["StreamFinder"]
 
 
 class _Relays(Protocol):
-    def watched(self, origin: Origin, app: str, stream: str) -> AbstractAsyncContextManager[LiveStream]: ...
+    def watched(
+        self, origin: Origin, app: str, stream: str, *, wait_s: float
+    ) -> AbstractAsyncContextManager[LiveStream]: ...
 
 
 class StreamFinder:
@@ -37,11 +39,12 @@ class StreamFinder:
             RoutingError: 404: nobody publishes it.
             OriginError: the origin does not give it.
         """
+        wait_s = self._wait_s(route.app)
         if isinstance(route, RelayRoute):
-            async with self._relays.watched(route.origin, route.app, route.stream) as live:
+            async with self._relays.watched(route.origin, route.app, route.stream, wait_s=wait_s) as live:
                 yield live
             return
-        published = await self._hub.wait_for(route.app, route.stream, self._wait_s(route.app))
+        published = await self._hub.wait_for(route.app, route.stream, wait_s)
         if published is None:
             raise RoutingError(404, "nobody publishes this stream here; where an origin has it, name that with src=")
         yield published

@@ -270,7 +270,9 @@ class ClientSession(Session):
         self._state = ClientState.STARTING
         self._call(self._purpose, *self._arguments, message_stream_id=self._message_stream_id)
         if self._purpose == "play":
-            self._media_streams.add(self._message_stream_id)
+            # node-media-server plays on message stream 0, whatever number it gave out. One session plays one stream,
+            # so what comes there can be nothing else.
+            self._media_streams.update((self._message_stream_id, 0))
             self._write(SetBufferLength(self._message_stream_id, self._buffer_ms))
 
     def _answer_refused(self, command: Command) -> None:

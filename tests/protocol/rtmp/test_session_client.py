@@ -201,6 +201,13 @@ def test_playing_goes_as_players_do_it() -> None:
     assert peer.events() == []
 
 
+def test_media_on_message_stream_0_is_what_is_played() -> None:
+    _, peer = starting_client("play")
+    media = VIDEO._replace(message_stream_id=0)
+    peer.say(media)
+    assert peer.events() == [media]
+
+
 def test_media_that_comes_before_play_start_is_taken() -> None:
     _, peer = starting_client("play")
     peer.say(VIDEO)
