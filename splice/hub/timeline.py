@@ -29,8 +29,7 @@ class Timeline:
         self.now = 0
         self._offset: int | None = None  # None: the next frame is a publisher's first
         self._newest_in = 0  # the publisher's time of what is now
-        self._floor = 0  # where the stretch since the last bridge begins
-        self._last: dict[tuple[MediaKind, int], int] = {}  # by kind and track, since then
+        self._last: dict[tuple[MediaKind, int], int] = {}  # by kind and track
         self._newest_data = 0
         self._begun = False
 
@@ -42,12 +41,11 @@ class Timeline:
         """The stream's time of an audio or video frame; within a track it never goes back."""
         step = timestamp_difference(timestamp, self._newest_in)
         if self._offset is None or not -_INTERLEAVING_MS <= step <= _JUMP_MS:
-            self._floor = timestamp_add(self.now, _BRIDGE_MS) if self._begun else 0
-            self._offset = self._floor - timestamp
+            placed: int = timestamp_add(self.now, _BRIDGE_MS if self._begun else 0)
+            self._offset = placed - timestamp
             self._newest_in = timestamp
-            self._last.clear()
             self._begun = True
-            self.now = placed = self._floor
+            self.now = placed
         else:
             placed = timestamp_add(timestamp, self._offset)
             if step > 0:
@@ -63,7 +61,9 @@ class Timeline:
 
         What the publisher says is not asked for: it is often just 0, and must move no frame.
         """
-        return self.now if self._offset is None else self._earliest(kind, track)
+        placed = self.now if self._offset is None else self._earliest(kind, track)
+        self._last[kind, track] = placed
+        return placed
 
     def place_data(self, timestamp: int) -> int:
         """The stream's time of a data message: now, or a little later where its own time says so; often that is 0."""
@@ -77,7 +77,7 @@ class Timeline:
 
     def _earliest(self, kind: MediaKind, track: int) -> int:
         # A track may have been silent for so long that its last time lies in the future of serial arithmetic.
-        last = self._last.get((kind, track), self._floor)
+        last = self._last.get((kind, track), 0)
         if 0 <= timestamp_difference(self.now, last) <= _INTERLEAVING_MS:
             return last
         return timestamp_add(self.now, -_INTERLEAVING_MS)

@@ -75,6 +75,12 @@ def test_a_jump_is_bridged_for_audio_and_video_together(jump_ms: int) -> None:
     assert times == [60, 70, 100, 93]
 
 
+def test_a_track_that_lags_behind_a_jump_keeps_its_distance() -> None:
+    timeline = Timeline()
+    placed(timeline, (VIDEO, 10_000), (AUDIO, 9_950), (VIDEO, 10_040), (AUDIO, 9_973), (VIDEO, 10_080))
+    assert placed(timeline, (VIDEO, 500), (AUDIO, 480), (VIDEO, 540), (AUDIO, 503)) == [100, 80, 140, 103]
+
+
 def test_another_publisher_goes_on_where_the_last_one_stopped() -> None:
     timeline = Timeline()
     video(timeline, 70_000, 70_040)
