@@ -14,15 +14,13 @@ class Batch:
 
     Attributes:
         begins_at_keyframe: whether decoding can begin with the first of them; always, where there is no video.
-        configuration_before, configuration_after: the number of the codec configuration that the first packet needs,
-            and of that in force behind the last.
-        headers: metadata and configurations at the time of the first packet.
+        configuration: the number of the codec configuration that is in force before the first packet.
+        headers: metadata and configurations in force there, at the time of the first packet.
         made_at: in Trio's time, when the first packet came.
     """
 
     packets: Sequence[Packet]
     begins_at_keyframe: bool
-    configuration_before: int
-    configuration_after: int
+    configuration: int
     headers: Sequence[Packet]
     made_at: float

@@ -217,7 +217,6 @@ class LiveStream:
             packets,
             packets[0].role is PacketRole.KEYFRAME or not self._video_seen,
             self._configuration_before,
-            self._configuration,
             self._headers_before,
             self._pending_since,
         )

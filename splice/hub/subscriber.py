@@ -72,7 +72,7 @@ class Subscriber:
         self._begun = False  # the first piece of the backlog was taken in part, and has to be finished
         self._awaits_keyframe = True
         self._paused = False
-        self._configured_by = _UNKNOWN  # the stream's configuration that the viewer has seen, or is about to
+        self._configured_by = _UNKNOWN  # the stream's configuration when it joined, as far as it has not fallen behind
         self._something_to_do = trio.Event()
 
     def begin(self, pieces: Iterable[bytes], *, now: float, configuration: int, at_keyframe: bool) -> None:
@@ -96,10 +96,9 @@ class Subscriber:
             if self._paused or not batch.begins_at_keyframe or not self._has_room(piece, batch):
                 return
             self._awaits_keyframe = False
-            if self._configured_by != batch.configuration_before and batch.headers:
+            if self._configured_by != batch.configuration and batch.headers:
                 piece = self.form.encode(batch.headers) + piece
         if self._backlog:
-            self._configured_by = batch.configuration_after
             self._keep(_Waiting(piece, batch.made_at))
             return
         sent = 0
@@ -115,7 +114,6 @@ class Subscriber:
 
     def hold_up(self, piece: bytes, sent: int, batch: Batch) -> None:
         """Keep what a viewer who kept up has not taken of a batch, all but its first `sent` bytes."""
-        self._configured_by = batch.configuration_after
         self._begun = sent > 0
         self._keep(_Waiting(memoryview(piece)[sent:], batch.made_at))
 

@@ -269,6 +269,11 @@ def test_a_publisher_of_ever_new_configurations_fills_no_memory() -> None:
     assert shown(cache.headers(0)) == shown(large[-2:])
 
 
+def test_a_configuration_that_is_often_repeated_takes_no_more_room() -> None:
+    codec, sound_header = packet(VIDEO, 0, configuration(bytes(300_000))), packet(AUDIO, 0, aac_configuration())
+    assert shown(cache_of(sound_header, *[codec] * 9).headers(0)) == shown([sound_header, codec])
+
+
 def test_times_in_a_group_are_those_of_the_packets() -> None:
     cache = cache_of(packet(VIDEO, 100, keyframe()), *[packet(AUDIO, 100 + at, aac()) for at in range(5)])
     assert all(earlier.timestamp <= later.timestamp for earlier, later in pairwise(cache.joined()))

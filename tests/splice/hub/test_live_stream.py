@@ -146,9 +146,9 @@ async def test_packets_that_come_close_together_make_one_send(autojump_clock: Mo
             before = watcher.sink.sends
             for at in range(4):
                 live.push(AUDIO, at, aac())
-                await trio.sleep(0.005)
+                await trio.sleep(0.004)
                 assert watcher.sink.sends == before
-            await trio.sleep(0.001)
+            await trio.sleep(0.005)
             assert watcher.sink.sends == before + 1
             assert len(watcher.tags) == 4
             live.push(AUDIO, 9, aac())

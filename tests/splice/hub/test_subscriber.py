@@ -20,12 +20,12 @@ TAG_BYTES = 11 + 5 + 4
 """Of a frame without a label."""
 
 
-def key_batch(at: int = 0, label: bytes = b"", before: int = 1, headers: Sequence[Packet] = ()) -> Batch:
-    return batch([packet(VIDEO, at, keyframe(label))], before=before, headers=headers, made_at=at / 1000)
+def key_batch(at: int = 0, label: bytes = b"", configuration: int = 1, headers: Sequence[Packet] = ()) -> Batch:
+    return batch([packet(VIDEO, at, keyframe(label))], configuration=configuration, headers=headers, made_at=at / 1000)
 
 
-def inter_batch(at: int, label: bytes = b"", before: int = 1) -> Batch:
-    return batch([packet(VIDEO, at, inter_frame(label))], before=before, made_at=at / 1000)
+def inter_batch(at: int, label: bytes = b"", configuration: int = 1) -> Batch:
+    return batch([packet(VIDEO, at, inter_frame(label))], configuration=configuration, made_at=at / 1000)
 
 
 # --- keeping up ---
@@ -121,13 +121,13 @@ def test_who_joins_before_a_keyframe_begins_with_it() -> None:
 
 def test_who_joins_before_a_keyframe_gets_the_configuration_that_came_meanwhile() -> None:
     watcher = Watcher().begin(at_keyframe=False, configuration=1)
-    watcher.offer(key_batch(40, before=2, headers=[packet(VIDEO, 40, configuration(b"2"))]))
+    watcher.offer(key_batch(40, configuration=2, headers=[packet(VIDEO, 40, configuration(b"2"))]))
     assert watcher.bodies == [configuration(b"2"), keyframe()]
 
 
 def test_and_no_configuration_twice() -> None:
     watcher = Watcher().begin(at_keyframe=False, configuration=2)
-    watcher.offer(key_batch(40, before=2, headers=[packet(VIDEO, 40, configuration(b"2"))]))
+    watcher.offer(key_batch(40, configuration=2, headers=[packet(VIDEO, 40, configuration(b"2"))]))
     assert watcher.bodies == [keyframe()]
 
 
@@ -239,12 +239,12 @@ def test_a_configuration_that_was_skipped_comes_before_the_keyframe() -> None:
     watcher = Watcher(room=0, max_bytes=3 * TAG_BYTES).begin([packet(VIDEO, 0, old).flv], configuration=1)
     watcher.drain(room=TAG_BYTES + 3)
     changed = [packet(VIDEO, 40, new)]
-    watcher.offer(batch(changed, before=1, after=2))
-    watcher.offer(inter_batch(80, before=2))
-    watcher.offer(inter_batch(120, before=2))
+    watcher.offer(batch(changed, configuration=1))
+    watcher.offer(inter_batch(80, configuration=2))
+    watcher.offer(inter_batch(120, configuration=2))
     assert watcher.subscriber.skipped == 1
     watcher.drain_all()
-    watcher.offer(key_batch(160, before=2, headers=[packet(VIDEO, 160, new)]))
+    watcher.offer(key_batch(160, configuration=2, headers=[packet(VIDEO, 160, new)]))
     assert [(tag.timestamp, tag.body) for tag in watcher.tags] == [(0, old), (160, new), (160, keyframe())]
 
 
@@ -308,6 +308,12 @@ async def test_the_end_comes_behind_what_waits(closing: bytes) -> None:
     assert await watcher.has_something_to_do(), "its task has to see the end"
 
 
+async def test_a_viewer_who_waits_for_the_stream_sees_its_end() -> None:
+    watcher = Watcher().begin()
+    watcher.subscriber.end(b"", 0.1)
+    assert await watcher.has_something_to_do()
+
+
 def test_when_something_waits_it_is_known_since_when() -> None:
     watcher = Watcher(room=0).begin()
     assert watcher.subscriber.waits_since is None
@@ -343,7 +349,7 @@ class Publication:
                 self.needs[self.number] = self.configuration
                 body = (keyframe if kind == "k" else inter_frame)(_number(self.number))
                 packets.append(packet(VIDEO, self.number, body))
-        return batch(packets, before=before, after=self.configuration, headers=headers, made_at=made_at)
+        return batch(packets, configuration=before, headers=headers, made_at=made_at)
 
 
 def _number(number: int) -> bytes:

@@ -80,14 +80,13 @@ def packet(kind: MediaKind, timestamp: int, payload: bytes) -> Packet:
 def batch(
     packets: Sequence[Packet],
     *,
-    before: int = 1,
-    after: int | None = None,
+    configuration: int = 1,
     headers: Sequence[Packet] = (),
     made_at: float = 0.0,
 ) -> Batch:
-    """A batch; `before` and `after` are the numbers of the configurations around it."""
+    """A batch; `configuration` is the number of that in force before it."""
     begins_at_keyframe = packets[0].role is PacketRole.KEYFRAME
-    return Batch(packets, begins_at_keyframe, before, before if after is None else after, headers, made_at)
+    return Batch(packets, begins_at_keyframe, configuration, headers, made_at)
 
 
 class Sink:
