@@ -52,6 +52,8 @@ class Access:
         self._sign_forward: Final = sign_forward
         self._hooks: Final = hooks
         self._calls: Final = calls
+        if any(hooks.urls.values()):
+            calls.prepare()
 
     @property
     def asks_about_viewers(self) -> bool:

@@ -72,6 +72,10 @@ class HookCalls:
         self._untold = 0
         self._all_told = trio.Event()
 
+    def prepare(self) -> None:
+        """Do beforehand what takes a tenth of a second, as no call may: read the machine's certificates."""
+        self._open_client()
+
     async def ask(self, hooks: Hooks, call: str, request: PublishRequest) -> bool:
         """Whether the operator's program lets `request` in; true where it is not to be asked.
 
@@ -142,8 +146,7 @@ class HookCalls:
         return None
 
     def _open_client(self) -> httpx.AsyncClient:
-        # Made when first needed, for reading the machine's certificates takes a while. No connection is kept, so
-        # there is nothing to close in the end.
+        # No connection is kept, so there is nothing to close in the end.
         if self._client is None:
             self._client = httpx.AsyncClient(
                 verify=ssl.create_default_context(),
