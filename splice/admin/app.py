@@ -3,9 +3,8 @@
 It knows its tables by `Inventory` alone. Every answer is a model of `models`; every error a problem (RFC 9457).
 """
 
-from collections.abc import Callable, Iterable
-from itertools import islice
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,8 +29,6 @@ What passes through the door, who watches it and what is wrong, and how to stop 
 From this machine itself no token is asked for. From elsewhere it travels as `Authorization: Bearer`, or as the cookie
 that `POST /api/v1/session` sets, for those who cannot send fields of their own. Errors are `application/problem+json`.
 """
-
-Item = TypeVar("Item")
 
 Limit = Annotated[int, Query(ge=1, le=_MOST, description="the most items to send")]
 Offset = Annotated[int, Query(ge=0, le=10**9, description="how many items to leave out first")]
@@ -66,13 +63,13 @@ def _lists(inventory: Inventory) -> APIRouter:
 
     @router.get("/viewers", response_model=Viewers, summary="Viewers, the oldest first")
     async def viewers(limit: Limit = _MOST, offset: Offset = 0, stream: Stream = None) -> Response:
-        page, total = _page((item for item in inventory.viewers() if stream in (None, item.stream)), limit, offset)
+        page, total = inventory.viewers(stream, offset, offset + limit)
         return _json(Viewers.model_construct(viewers=page, total=total))
 
     @router.get("/publishers", response_model=Publishers, summary="Publishers and pulls, the oldest first")
     async def publishers(limit: Limit = _MOST, offset: Offset = 0) -> Response:
-        page, total = _page(inventory.publishers(), limit, offset)
-        return _json(Publishers.model_construct(publishers=page, total=total))
+        found = inventory.publishers()
+        return _json(Publishers.model_construct(publishers=found[offset : offset + limit], total=len(found)))
 
     @router.get("/origins", response_model=Origins, summary="Origins, and how asking them went")
     async def origins() -> Response:
@@ -172,13 +169,6 @@ def _state(house: House, metrics: Metrics) -> APIRouter:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     return router
-
-
-def _page(items: Iterable[Item], limit: int, offset: int) -> tuple[list[Item], int]:
-    rest = iter(items)
-    before = sum(1 for _ in islice(rest, offset))
-    page = list(islice(rest, limit))
-    return page, before + len(page) + sum(1 for _ in rest)
 
 
 def _json(model: BaseModel) -> Response:

@@ -251,3 +251,13 @@ async def test_a_bug_is_logged_and_answered_and_the_next_request_served(
             assert_problem(await client.get("/api/v1/viewers"), 500, "its log says where")
         assert [(event["event"], event["log_level"]) for event in log] == [("admin.bug", "error")]
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_what_those_sent_who_have_left_is_forgotten_with_their_stream(house: AdminHouse) -> None:
+    gone = {"event": "viewer.end", "level": "info", "route": "splice", "origin": "a", "app": "myapp", "stream": "test"}
+    house.admin.hear({**gone, "bytes": 7, "reason": "viewer_left", "id": "v9"})
+    for second in range(40):
+        house.admin._inventory.sample(second)
+    house.watch(bytes=10)
+    (stream,) = (await told(house, "/api/v1/streams"))["streams"]
+    assert stream["bytes_out"] == 10
