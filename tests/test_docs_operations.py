@@ -30,6 +30,11 @@ def test_every_reason_of_a_viewers_end_is_explained() -> None:
     assert explained == set(EndReason) - {EndReason.PUBLISHER_LEFT, EndReason.REPLACED}
 
 
+def test_every_alert_is_explained_and_no_other() -> None:
+    rules = TREE.joinpath("deploy", "alerts.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(Splice\w+)`", rows("| alert |"))) == set(re.findall(r"- alert: (\w+)", rules))
+
+
 def test_every_metric_that_is_named_exists() -> None:
     named = set(re.findall(r"\bsplice_[a-z_]+", OPERATIONS))
     assert len(named) > 5
@@ -42,5 +47,7 @@ def test_every_key_and_file_that_is_named_exists() -> None:
     for table, key in re.findall(r"`(hub|timeouts|limits|hooks|publish)\.([a-z_]+)`", OPERATIONS):
         section = configuration[configuration.index(f"## `[{table}]`") :].split("\n## ", 1)[0]
         assert f"| `{key}` |" in section, key
+    for file in re.findall(r"`(deploy/[a-z.-]+)`", OPERATIONS):
+        assert TREE.joinpath(file).exists(), file
     for target in re.findall(r"\]\(([^)#]+)\)", OPERATIONS):
         assert TREE.joinpath("docs", target).exists(), target
