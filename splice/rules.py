@@ -1,7 +1,7 @@
 """From the settings to the few values that each component takes; made anew by a reload."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from splice import __version__
 from splice.access import Access, AddressRules, HookCalls, Hooks, SecureLink, Signatures, SignKey, StreamKeys
@@ -24,8 +24,8 @@ __all__ = ["USER_AGENT", "access_rules", "door_rules", "forward_rules", "hub_lim
 USER_AGENT = f"splice/{__version__}"
 
 
-def access_rules(settings: Settings, calls: HookCalls) -> Access:
-    """Who may publish and play, at both doors."""
+def access_rules(settings: Settings, calls: HookCalls, *, clock: Callable[[], float] = time.time) -> Access:
+    """Who may publish and play, at both doors; `clock` tells the seconds since 1970."""
     play, hooks = settings.play, settings.hooks
     sign_keys = {
         kid: SignKey(key.secret.get_secret_value().encode(), key.address) for kid, key in play.sign_keys.items()
@@ -35,8 +35,8 @@ def access_rules(settings: Settings, calls: HookCalls) -> Access:
         viewers=AddressRules(allow=play.allow or None, deny=play.deny),
         publishers=AddressRules(allow=settings.publish.allow),
         keys=StreamKeys({name: key.get_secret_value() for name, key in settings.publish.keys.items()}),
-        signatures=Signatures(sign_keys, clock=time.time) if sign_keys else None,
-        secure_link=SecureLink(expression, clock=time.time) if expression else None,
+        signatures=Signatures(sign_keys, clock=clock) if sign_keys else None,
+        secure_link=SecureLink(expression, clock=clock) if expression else None,
         sign_forward=play.sign_forward,
         hooks=Hooks(
             urls={

@@ -10,5 +10,6 @@ __all__ = ["TOOLS"]
 
 TOOLS: Final = {
     "probe": "splice.tools.probe",
+    "sign": "splice.tools.sign",
 }
 """A tool's name on the command line, and its module."""
