@@ -1,7 +1,7 @@
 """The RTMP side of the door: whoever connects becomes a publisher or a player, or is told why not.
 
     accept -> handshake, connect -> publish -> access, limits, name -> every message to the LiveStream
-                                 -> play    -> limits, existence    -> the LiveStream's packets to the socket
+                                 -> play    -> access, limits, name -> the LiveStream's packets to the socket
 
 One connection is one task, which owns all that is opened for it. From accept to publish or play it has `head_s`.
 """
@@ -10,7 +10,7 @@ import socket
 from collections.abc import Awaitable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 from urllib.parse import unquote
 
 import structlog
@@ -21,13 +21,10 @@ from protocol.rtmp import (
     Code,
     ConnectRequested,
     MediaMessage,
-    PauseChanged,
     PlayRequested,
-    PlayStopped,
     PublishRequested,
     PublishStopped,
     Request,
-    ServerState,
     SharedBudget,
 )
 from splice.access import (
@@ -39,19 +36,19 @@ from splice.access import (
     PublishRequest,
     read_parameters,
 )
-from splice.hub import Hub, LiveStream, NameTakenError, RtmpForm, Subscriber
+from splice.hub import Hub, LiveStream, NameTakenError
 from splice.hub.feeding import feed
 from splice.listeners import socket_address
 from splice.origins import OriginError
 from splice.routing import RoutingError, is_name
-from splice.rtmp_connection import RTMP_CHUNK_SIZE, RtmpConnection
+from splice.rtmp_connection import RtmpConnection
+from splice.rtmp_player import RtmpPlayer
 from splice.stats import EndReason, LimitReachedError, Publisher, Publishers, Viewer, Viewers
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
 __all__ = ["RtmpDoor", "RtmpRules"]
 
 _UNFINISHED_BYTES: Final = 512 * 1024 * 1024
-_UNREAD_ANSWERS_BYTES: Final = 64 * 1024
 
 _log = structlog.get_logger()
 
@@ -79,6 +76,25 @@ class RtmpRules:
     publish_idle_s: float
     stall_s: float
     pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """What a client said when it connected."""
+
+    app: str
+    app_query: str
+    caller: Caller
+
+    @classmethod
+    def connecting(cls, event: ConnectRequested) -> _Client:
+        connect = event.connect
+        caller = Caller(connect.flash_version, connect.swf_url, connect.tc_url, connect.page_url)
+        return cls(connect.app.removesuffix("/"), connect.query, caller)
+
+    def arguments(self, query: str) -> str:
+        """The app's query, where nginx's push has it, and the stream's own."""
+        return "&".join(filter(None, (self.app_query, query)))
 
 
 class _Refused(Exception):  # noqa: N818 -- not an error of ours: the answer that this client gets
@@ -143,7 +159,7 @@ class RtmpDoor:
 
     async def _negotiate(
         self, connection: RtmpConnection, rules: RtmpRules
-    ) -> tuple["_Client", PublishRequested | PlayRequested]:
+    ) -> tuple[_Client, PublishRequested | PlayRequested]:
         """Who has connected, and the first request to publish or play."""
         client = _Client("", "", Caller())
         with self._one_pending(), trio.fail_after(rules.head_s):
@@ -180,7 +196,7 @@ class RtmpDoor:
     # --- publishers ---
 
     async def _publish(
-        self, connection: RtmpConnection, client: "_Client", request: PublishRequested, rules: RtmpRules
+        self, connection: RtmpConnection, client: _Client, request: PublishRequested, rules: RtmpRules
     ) -> None:
         name = request.publish.stream
         _require_name(request, name, Code.PUBLISH_BAD_NAME)
@@ -267,7 +283,7 @@ class RtmpDoor:
     # --- players ---
 
     async def _play(
-        self, connection: RtmpConnection, client: "_Client", request: PlayRequested, rules: RtmpRules
+        self, connection: RtmpConnection, client: _Client, request: PlayRequested, rules: RtmpRules
     ) -> None:
         name = request.play.stream
         _require_name(request, name, Code.PLAY_STREAM_NOT_FOUND)
@@ -325,7 +341,7 @@ class RtmpDoor:
     async def _serve_player(
         self, connection: RtmpConnection, request: PlayRequested, viewer: Viewer, rules: RtmpRules, src: str | None
     ) -> EndReason:
-        player = _Player(connection, request)
+        player = RtmpPlayer(connection, request)
         reason = EndReason.VIEWER_LEFT
         failure: RoutingError | OriginError | None = None
         async with trio.open_nursery() as nursery:
@@ -352,94 +368,6 @@ class RtmpDoor:
         elif reason is EndReason.STALLED:
             connection.socket.abort()
         return reason
-
-
-@dataclass(frozen=True, slots=True)
-class _Client:
-    """What a client said when it connected."""
-
-    app: str
-    app_query: str
-    caller: Caller
-
-    @classmethod
-    def connecting(cls, event: ConnectRequested) -> "_Client":
-        connect = event.connect
-        caller = Caller(connect.flash_version, connect.swf_url, connect.tc_url, connect.page_url)
-        return cls(connect.app.removesuffix("/"), connect.query, caller)
-
-    def arguments(self, query: str) -> str:
-        """The app's query, where nginx's push has it, and the stream's own."""
-        return "&".join(filter(None, (self.app_query, query)))
-
-
-class _Player:
-    """What a player says from its request on: heard all the while, so that it is seen to leave also while it waits."""
-
-    def __init__(self, connection: RtmpConnection, request: PlayRequested) -> None:
-        self._connection: Final = connection
-        self._request: Final = request
-        self._subscriber: Subscriber | None = None
-        self._unread_bytes = 0  # of answers, since the player had last taken all that was sent
-
-    def accept(self, live: LiveStream, viewer: Viewer) -> Subscriber:
-        """Say that the stream is here; what is to be subscribed to it, the answer in front."""
-        self._request.accept()  # and no trust: a player has nothing to say that is long
-        self._subscriber = Subscriber(
-            RtmpForm(self._request.message_stream_id, RTMP_CHUNK_SIZE),
-            send=self._connection.socket.socket.send,
-            meter=viewer,
-            max_bytes=live.limits.backlog_bytes,
-            max_s=live.limits.backlog_s,
-        )
-        self._subscriber.insert(self._connection.session.data_to_send(), trio.current_time())
-        return self._subscriber
-
-    async def listen(self) -> None:
-        """Hear the player until it stops, breaks a rule or leaves."""
-        try:
-            while self.hear():
-                await self._connection.receive()
-        except ViewerLeftError:
-            return
-
-    def hear(self) -> bool:
-        """Answer what the player has said so far; whether it goes on. Before `accept` it is not listened to."""
-        try:
-            while (event := self._connection.next_event_nowait()) is not None:
-                if isinstance(event, PlayStopped) and event.message_stream_id == self._request.message_stream_id:
-                    return False
-                if isinstance(event, PauseChanged) and self._subscriber is not None:
-                    self._subscriber.pause(paused=event.paused)
-                elif isinstance(event, PublishRequested | PlayRequested):
-                    event.reject(Code.PLAY_FAILED, "One connection plays one stream here: open another.")
-        except RemoteProtocolError as error:
-            self._log_broken(str(error))
-            return False
-        return self._subscriber is None or self._answer(self._subscriber)
-
-    def last_words(self) -> bytes:
-        """What tells the player that its stream is over, where it has not stopped by itself a moment ago."""
-        session, message_stream_id = self._connection.session, self._request.message_stream_id
-        if session.stream_state(message_stream_id) is ServerState.PLAYING:
-            return session.end_play(message_stream_id)
-        return session.data_to_send()
-
-    def _answer(self, subscriber: Subscriber) -> bool:
-        """Send what the session has to say; False where the player asks and asks, and takes no answer."""
-        if subscriber.next_piece is None:
-            self._unread_bytes = 0
-        if data := self._connection.session.data_to_send():
-            # Not by flush(): the stream writes to the same socket, and a piece of it may be half sent.
-            subscriber.insert(data, trio.current_time())
-            self._unread_bytes += len(data)
-        if self._unread_bytes > _UNREAD_ANSWERS_BYTES:
-            self._log_broken("the player asks for more than it reads")
-            return False
-        return True
-
-    def _log_broken(self, error: str) -> None:
-        _log.warning("rtmp.broken", peer=self._connection.socket.peer, error=error)
 
 
 def _sentence(detail: str) -> str:
