@@ -52,10 +52,13 @@ class Admin:
         self._guard.rules = AccessRules(token, allowed_hosts, proxies)
 
     def hear(self, event: Mapping[str, Any]) -> None:
-        """Take an event of the log's."""
-        self._inventory.hear(event)
-        self._metrics.hear(event)
-        self.feed.hear(event)
+        """Take an event of the log's. It never raises: whoever logged it has a stream to serve."""
+        try:
+            self._inventory.hear(event)
+            self._metrics.hear(event)
+            self.feed.hear(event)
+        except Exception:  # noqa: BLE001 -- see above
+            _log.exception("admin.bug", heard=event.get("event"))
 
     async def keep_time(self) -> None:
         """Sample rates and the loop's lag, until cancelled."""

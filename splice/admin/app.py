@@ -54,7 +54,7 @@ def make_app(house: House, inventory: Inventory, metrics: Metrics, feed: EventFe
 
 
 def _lists(inventory: Inventory) -> APIRouter:
-    router = APIRouter(prefix="/api/v1", tags=["lists"], responses=_problems(422))
+    router = APIRouter(prefix="/api/v1", tags=["lists"])
 
     @router.get("/streams", response_model=Streams, summary="Streams of both routes")
     async def streams(limit: Limit = _MOST, offset: Offset = 0) -> Response:

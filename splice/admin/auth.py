@@ -144,7 +144,9 @@ class Guard:
         Raises:
             RefusedError: 421 or 403.
         """
-        known = _is_loopback(caller.name) or caller.name == caller.called.lower() or caller.name in self._names()
+        known = (
+            _is_loopback(caller.name) or caller.name == caller.called.lower() or caller.name in self.rules.allowed_hosts
+        )
         if not (caller.name and known):
             raise RefusedError(
                 421, "this address does not answer to that Host; the operator adds it to [admin] allowed_hosts"
@@ -196,9 +198,6 @@ class Guard:
         # The key is random, so that the cookie tells nothing of the token and cannot be made by guessing tokens.
         signature = hmac.new(self._session_key, f"{ends_at} {self.rules.token}".encode(), hashlib.sha256)
         return f"{ends_at}.{signature.hexdigest()}"
-
-    def _names(self) -> Sequence[str]:
-        return self.rules.allowed_hosts
 
 
 @dataclass(slots=True)

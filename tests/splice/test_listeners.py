@@ -226,3 +226,9 @@ async def test_a_listener_that_is_broken_is_a_bug_and_not_hidden() -> None:
         with pytest.raises(OSError) as caught:
             await accept_forever(listener, lambda *_: None)
         assert caught.value.errno == errno.EBADF
+
+
+def test_without_a_host_loopback_alone_is_meant_where_that_was_asked_for() -> None:
+    listeners = open_listeners([ListenAddress.parse("0")], loopback=True)
+    port = listeners[0].getsockname()[1]
+    assert addresses_of(listeners) in ([f"127.0.0.1:{port}", f"[::1]:{port}"], [f"127.0.0.1:{port}"])

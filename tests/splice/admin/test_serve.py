@@ -175,3 +175,9 @@ async def test_a_bug_of_this_side_leaves_the_rest_of_the_house_alone(
     with structlog.testing.capture_logs() as log:
         await house.admin.serve([])
     assert [event["event"] for event in log] == ["admin.bug"]
+
+
+async def test_an_event_that_is_not_understood_is_logged_and_hurts_nobody(house: AdminHouse) -> None:
+    with structlog.testing.capture_logs() as log:
+        house.admin.hear({"event": "viewer.end", "level": "info"})
+    assert [(event["event"], event["heard"]) for event in log] == [("admin.bug", "viewer.end")]
