@@ -87,7 +87,7 @@ class _Client:
     caller: Caller
 
     @classmethod
-    def connecting(cls, event: ConnectRequested) -> _Client:
+    def connecting(cls, event: ConnectRequested) -> Self:
         connect = event.connect
         caller = Caller(connect.flash_version, connect.swf_url, connect.tc_url, connect.page_url)
         return cls(connect.app.removesuffix("/"), connect.query, caller)
