@@ -1,67 +1,33 @@
 """A live stream: what is pushed comes out in its order, in batches, encoded once, and whole for everyone who joins."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 import trio
-import trio.testing
 from trio.testing import MockClock
 
 from protocol.flv import FlvHeader, encode_script_data
 from protocol.flv import ScriptData as Script
 from protocol.rtmp import MediaKind
-from splice.http import LAST_CHUNK
-from splice.hub import CHUNKED_FLV, FLV, WEBSOCKET_FLV, HubLimits, LiveStream, RtmpForm
+from splice.hub import CHUNKED_FLV, FLV, WEBSOCKET_FLV, RtmpForm
 from splice.hub.packet import Packet
 from tests.splice.hub.viewing import (
     ON_META_DATA,
     Watcher,
     aac,
     aac_configuration,
+    begin,
     configuration,
     inter_frame,
     keyframe,
     packet,
     read_flv,
+    running,
     script,
 )
 
 AUDIO, VIDEO, DATA = MediaKind.AUDIO, MediaKind.VIDEO, MediaKind.DATA
-
-
-@asynccontextmanager
-async def running(
-    *, merge_s: float = 0.0, tracks_wait_s: float = 0.5, gop_cache_s: float = 30.0, backlog_bytes: int = 1 << 20
-) -> AsyncIterator[LiveStream]:
-    """A live stream and its task."""
-    limits = HubLimits(
-        merge_s=merge_s, tracks_wait_s=tracks_wait_s, gop_cache_s=gop_cache_s, backlog_bytes=backlog_bytes
-    )
-    async with trio.open_nursery() as nursery:
-        live = LiveStream("myapp", "test", limits)
-        nursery.start_soon(live.run)
-        yield live
-        nursery.cancel_scope.cancel()
-    assert live.viewers == live.backlog_bytes == 0
-
-
-def begin(live: LiveStream, at: int = 0, label: bytes = b"") -> list[bytes]:
-    """Publish what a viewer needs to begin; the payloads."""
-    pushed = [
-        (DATA, ON_META_DATA),
-        (VIDEO, configuration(label)),
-        (AUDIO, aac_configuration(label)),
-        (VIDEO, keyframe(label)),
-        (AUDIO, aac(label)),
-    ]
-    for kind, payload in pushed:
-        live.push(kind, at, payload)
-    return [payload for _, payload in pushed]
-
-
-def header(watcher: Watcher) -> FlvHeader:
-    return read_flv(bytes(watcher.sink.taken))[0]
 
 
 # --- in and out ---
@@ -243,7 +209,7 @@ async def test_who_joins_gets_header_metadata_configurations_the_group_and_then_
         with Watcher().watching(live) as watcher:
             live.push(VIDEO, 2080, inter_frame(b"3"))
             await trio.sleep(1)
-            assert header(watcher) == FlvHeader(True, True)
+            assert read_flv(bytes(watcher.sink.taken))[0] == FlvHeader(True, True)
             assert [(tag.timestamp, tag.body) for tag in watcher.tags] == [
                 (2000, ON_META_DATA),
                 (2000, configuration(b"1")),
@@ -356,211 +322,46 @@ async def test_for_how_long_the_slowest_viewer_waits(autojump_clock: MockClock) 
             assert live.slowest_s == 2
 
 
-# --- true flags ---
+CODECS = {
+    "HEVC by legacy id 12": (b"\x1c\0\0\0\0hvcC", b"\x1c\1\0\0\0key", b"\x2c\1\0\0\0inter"),
+    "enhanced HEVC": (b"\x90hvc1hvcC", b"\x91hvc1\0\0\0key", b"\xa3hvc1inter"),
+    "enhanced AV1": (b"\x90av01av1C", b"\x91av01key", b"\xa1av01inter"),
+    "VP9 in multitrack": (b"\x96\0vp09\0vpcC", b"\x96\1vp09\0key", b"\xa6\1vp09\0inter"),
+    "with a time in nanoseconds": (b"\x90vp09vpcC", b"\x97\2\0\0\x07\1vp09key", b"\xa7\2\0\0\x07\1vp09inter"),
+}
 
 
-async def test_audio_and_video_are_known_as_soon_as_both_came(autojump_clock: MockClock) -> None:
-    async with running() as live:
-        live.push(AUDIO, 0, aac())
-        assert not live.tracks_known.is_set()
-        live.push(VIDEO, 0, keyframe())
-        assert live.tracks_known.is_set()
-        await live.wait_tracks_known()
-        assert trio.current_time() == 0
-
-
-@pytest.mark.parametrize(
-    ("kind", "payload", "flags"),
-    [(AUDIO, aac(), FlvHeader(True, False)), (VIDEO, keyframe(), FlvHeader(False, True))],
-    ids=["audio alone", "video alone"],
-)
-async def test_one_track_alone_is_known_when_the_other_has_not_come_in_time(
-    kind: MediaKind, payload: bytes, flags: FlvHeader, autojump_clock: MockClock
+@pytest.mark.parametrize(("header", "key", "inter"), CODECS.values(), ids=CODECS.keys())
+async def test_every_codec_passes_bit_for_bit_and_is_joined_at_a_keyframe(
+    header: bytes, key: bytes, inter: bytes
 ) -> None:
-    async with running(tracks_wait_s=0.5) as live:
-        await trio.sleep(100)  # the wait begins with the first packet
-        live.push(kind, 0, payload)
-        await live.wait_tracks_known()
-        assert trio.current_time() == 100.5
-        with Watcher().watching(live) as watcher:
-            assert header(watcher) == flags
-
-
-async def test_a_track_that_comes_within_the_wait_is_promised(autojump_clock: MockClock) -> None:
-    async with running(tracks_wait_s=0.5) as live:
-        live.push(VIDEO, 0, keyframe())
-        await trio.sleep(0.49)
-        live.push(AUDIO, 0, aac())
-        await live.wait_tracks_known()
-        with Watcher().watching(live) as watcher:
-            assert header(watcher) == FlvHeader(True, True)
-
-
-async def test_metadata_that_names_both_decides_at_once() -> None:
+    opus_header, opus, later_opus = b"\x90OpusOpusHead", b"\x91Opussound", b"\x91Opuslater"
     async with running() as live:
-        live.push(DATA, 0, ON_META_DATA)
-        await live.wait_tracks_known()
-        with Watcher().watching(live) as watcher:
-            assert header(watcher) == FlvHeader(True, True)
+        with Watcher().watching(live) as first:
+            pushed = [header, key + b"1", inter, key + b"2"]
+            live.push(AUDIO, 0, opus_header)
+            for payload in pushed:
+                live.push(VIDEO, 0, payload)
+            live.push(AUDIO, 0, opus)
+            with Watcher().watching(live) as late:
+                live.push(AUDIO, 20, later_opus)
+                assert first.bodies == [opus_header, *pushed, opus, later_opus]
+                assert late.bodies == [opus_header, header, key + b"2", opus, later_opus]
 
 
-@pytest.mark.parametrize("named", [{"videocodecid": 7.0}, {"audiocodecid": 10.0}, {}])
-async def test_metadata_that_does_not_decides_nothing(named: dict[str, float], autojump_clock: MockClock) -> None:
+async def test_a_codec_that_changes_in_mid_stream_is_begun_by_its_own_configuration() -> None:
+    header, key, inter = CODECS["enhanced HEVC"]
     async with running() as live:
-        live.push(DATA, 0, script(**named))
-        live.push(AUDIO, 0, aac())
-        await live.wait_tracks_known()
-        assert (live.has_audio, live.has_video) == (True, False)
-
-
-async def test_video_that_was_promised_and_never_comes_keeps_no_listener_waiting() -> None:
-    async with running() as live:
-        live.push(DATA, 0, ON_META_DATA)
-        live.push(AUDIO, 0, aac_configuration())
-        live.push(AUDIO, 0, aac(b"1"))
-        with Watcher().watching(live) as watcher:
-            live.push(AUDIO, 23, aac(b"2"))
-            assert watcher.bodies == [ON_META_DATA, aac_configuration(), aac(b"2")]
-
-
-async def test_a_listener_who_falls_behind_goes_on_at_once() -> None:
-    async with running() as live:
-        live.push(AUDIO, 0, aac_configuration())
-        with Watcher(room=14, max_bytes=60).watching(live) as watcher:
-            for at in range(4):
-                live.push(AUDIO, at, aac(bytes([at]) * 20))
-            assert live.skipped
-            watcher.drain_all()
-            live.push(AUDIO, 9, aac(b"9"))
-            assert watcher.bodies[-1] == aac(b"9")
-
-
-# --- another publisher ---
-
-
-async def test_a_stream_goes_on_with_another_publisher() -> None:
-    async with running() as live:
-        with Watcher().watching(live) as watcher:
-            begin(live, 5_000, b"1")
-            live.push(VIDEO, 5_040, inter_frame(b"1"))
-            live.restart()
-            second = begin(live, 900_000, b"2")
-            assert watcher.bodies[-5:] == second
-            times = [tag.timestamp for tag in watcher.tags]
-            assert times == [0, 0, 0, 0, 0, 40, 40, 40, 40, 60, 60]
-        with Watcher().watching(live) as late:
-            assert late.bodies == second
-
-
-async def test_what_was_pending_at_a_restart_is_not_lost(autojump_clock: MockClock) -> None:
-    async with running(merge_s=0.02) as live:
-        with Watcher().watching(live) as watcher:
-            live.push(AUDIO, 0, aac(b"1"))
-            live.restart()
-            assert watcher.bodies == [aac(b"1")]
-
-
-async def test_another_publishers_tracks_are_decided_anew(autojump_clock: MockClock) -> None:
-    async with running(tracks_wait_s=0.5) as live:
-        begin(live)
-        assert live.tracks_known.is_set()
-        live.restart()
-        assert live.metadata is None
-        await trio.sleep(7)
-        assert not live.tracks_known.is_set()
-        live.push(AUDIO, 0, aac())
-        await live.wait_tracks_known()
-        assert trio.current_time() == 7.5
-        with Watcher().watching(live) as watcher:
-            assert header(watcher) == FlvHeader(True, False)
-
-
-async def test_so_are_those_of_one_who_follows_a_publisher_of_nothing(autojump_clock: MockClock) -> None:
-    async with running(tracks_wait_s=0.5) as live:
-        await trio.sleep(1)
-        live.restart()
-        live.push(AUDIO, 0, aac())
-        await live.wait_tracks_known()
-        assert trio.current_time() == 1.5
-
-
-async def test_a_decision_that_was_under_way_is_not_made_for_another_publisher(autojump_clock: MockClock) -> None:
-    async with running(tracks_wait_s=0.5) as live:
-        live.push(VIDEO, 0, keyframe())
-        await trio.sleep(0.4)
-        live.restart()
-        live.restart()
-        await trio.sleep(0.4)
-        live.push(AUDIO, 0, aac())
-        await trio.sleep(0.4)
-        assert not live.tracks_known.is_set()
-        await live.wait_tracks_known()
-        assert trio.current_time() == pytest.approx(1.3)
-        assert (live.has_audio, live.has_video) == (True, False)
-
-
-async def test_who_waits_for_the_tracks_waits_on_over_a_restart(autojump_clock: MockClock) -> None:
-    async with running() as live, trio.open_nursery() as nursery:
-        nursery.start_soon(live.wait_tracks_known)
-        await trio.testing.wait_all_tasks_blocked()
-        live.push(DATA, 0, ON_META_DATA)
-        live.restart()  # before who waited could run
-        await trio.testing.wait_all_tasks_blocked()
-        assert nursery.child_tasks
-        live.push(DATA, 0, ON_META_DATA)
-
-
-async def test_a_publisher_who_has_just_come_has_not_been_silent(autojump_clock: MockClock) -> None:
-    async with running() as live:
-        live.push(AUDIO, 0, aac())
-        await trio.sleep(60)
-        live.restart()
-        assert live.last_packet_at == 60
-
-
-# --- the end ---
-
-
-async def test_the_end_comes_behind_what_was_pending(autojump_clock: MockClock) -> None:
-    async with running(merge_s=0.02) as live:
-        with Watcher(CHUNKED_FLV).watching(live) as chunked, Watcher().watching(live) as plain:
-            live.push(AUDIO, 0, aac())
-            live.end()
-            assert live.ended.is_set()
-            chunked.drain()
-            assert chunked.sink.taken.endswith(LAST_CHUNK)
-            assert plain.bodies == [aac()]
-            assert chunked.subscriber.ended
-            assert plain.subscriber.ended
-
-
-async def test_nothing_comes_behind_the_end() -> None:
-    async with running() as live:
-        with Watcher(CHUNKED_FLV).watching(live) as watcher:
-            live.push(AUDIO, 0, aac())
-            live.end()
-            live.push(AUDIO, 20, aac(b"the publisher has not noticed"))
-            live.restart()
-            live.push(VIDEO, 20, keyframe())
-            watcher.drain()
-            assert watcher.sink.taken.endswith(LAST_CHUNK)
-
-
-async def test_who_waits_for_the_tracks_of_a_stream_that_ends_waits_no_longer() -> None:
-    async with running() as live, trio.open_nursery() as nursery:
-        nursery.start_soon(live.wait_tracks_known)
-        await trio.testing.wait_all_tasks_blocked()
-        live.end()
-
-
-async def test_who_joins_an_ended_stream_gets_what_there_was_and_the_end() -> None:
-    async with running() as live:
-        pushed = begin(live)
-        live.end()
-        with Watcher(CHUNKED_FLV).watching(live) as watcher:
-            assert pushed[-1] in watcher.sink.taken
-            watcher.drain()
-            assert watcher.sink.taken.endswith(LAST_CHUNK)
+        with Watcher().watching(live) as first, Watcher(room=30, max_bytes=100).watching(live) as slow:
+            begun = begin(live)
+            for payload in (header, key, inter):
+                live.push(VIDEO, 40, payload)
+            assert first.bodies == [*begun, header, key, inter]
+            with Watcher().watching(live) as late:
+                assert late.bodies == [ON_META_DATA, aac_configuration(), header, key, inter]
+            slow.drain_all()
+            live.push(VIDEO, 80, key + b"2")
+            assert slow.bodies[-4:] == [ON_META_DATA, aac_configuration(), header, key + b"2"]
 
 
 # --- what operators ask for ---

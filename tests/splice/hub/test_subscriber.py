@@ -1,16 +1,12 @@
 """A viewer's place: nothing lost, doubled or reordered while it keeps up, and a clean way on where it does not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from protocol import NEED_DATA
-from protocol.rtmp import ChunkReader, ChunkWriter, MediaKind, RawMessage
+from protocol.rtmp import MediaKind
 from splice.http import CHUNKED, LAST_CHUNK, BodyDecoder
-from splice.hub import CHUNKED_FLV, FLV, Batch, RtmpForm, Subscriber
+from splice.hub import CHUNKED_FLV, FLV, WEBSOCKET_FLV, Batch, Subscriber
 from splice.hub.packet import Packet
 from tests.splice.hub.viewing import Sink, Watcher, batch, configuration, inter_frame, keyframe, packet
 
@@ -248,18 +244,56 @@ def test_a_configuration_that_was_skipped_comes_before_the_keyframe() -> None:
     assert [(tag.timestamp, tag.body) for tag in watcher.tags] == [(0, old), (160, new), (160, keyframe())]
 
 
+def test_a_configuration_that_was_skipped_with_the_first_group_comes_again() -> None:
+    first, frame = packet(VIDEO, 0, configuration(b"1")), packet(VIDEO, 0, keyframe(b"0"))
+    watcher = Watcher(room=0).begin([first.flv, frame.flv], configuration=1)
+    watcher.offer(inter_batch(3001))
+    watcher.drain_all()
+    watcher.offer(inter_batch(3040))
+    watcher.offer(key_batch(3080, headers=[first.at(3080)]))
+    assert watcher.bodies == [configuration(b"1"), keyframe()]
+
+
+def test_a_first_group_that_was_skipped_leaves_the_bound_as_it_is() -> None:
+    watcher = Watcher(room=0, max_bytes=TAG_BYTES).begin([bytes(500)])
+    watcher.offer(inter_batch(3001))
+    watcher.offer(key_batch(3080))
+    watcher.offer(inter_batch(3120))
+    assert watcher.subscriber.skipped == 2
+
+
+def test_only_the_piece_that_is_begun_is_finished() -> None:
+    watcher = Watcher(room=7, max_bytes=2 * TAG_BYTES).begin()
+    watcher.offer(inter_batch(0))
+    watcher.offer(inter_batch(40))
+    watcher.drain(room=TAG_BYTES - 7)
+    watcher.offer(inter_batch(80))
+    watcher.offer(inter_batch(120))
+    assert watcher.subscriber.next_piece is None
+    assert [tag.timestamp for tag in watcher.tags] == [0]
+
+
 def test_a_skip_of_chunked_coding_stays_within_the_coding() -> None:
     watcher = Watcher(CHUNKED_FLV, room=7, max_bytes=40).begin()
     for at in (0, 40, 80):
         watcher.offer(inter_batch(at))
     watcher.drain_all()
-    watcher.offer(key_batch(120))  # a stream without configurations: nothing is put before it
+    watcher.offer(key_batch(120))
     watcher.subscriber.end(CHUNKED_FLV.closing, 0.2)
     watcher.drain()
     body = BodyDecoder(CHUNKED)
     data = b"".join(body.receive_data(bytes(watcher.sink.taken)))
     assert body.finished
     assert data == inter_batch(0).packets[0].flv + key_batch(120).packets[0].flv
+
+
+def test_a_stream_without_headers_has_none_before_its_keyframe() -> None:
+    watcher = Watcher(WEBSOCKET_FLV, room=0, max_bytes=40).begin()
+    for at in (0, 40):
+        watcher.offer(inter_batch(at))
+    watcher.drain_all()
+    watcher.offer(key_batch(120))
+    assert watcher.sink.taken == WEBSOCKET_FLV.encode(key_batch(120).packets), "and no empty message"
 
 
 # --- the connection's own, and the end ---
@@ -322,116 +356,3 @@ def test_when_something_waits_it_is_known_since_when() -> None:
     assert watcher.subscriber.waits_since == 2.5
     watcher.drain_all()
     assert watcher.subscriber.waits_since is None
-
-
-# --- whatever the socket does ---
-
-
-@dataclass
-class Publication:
-    """A stream of numbered frames; each knows which configuration it needs."""
-
-    configuration: int = 0
-    number: int = 0
-    needs: dict[int, int] = field(default_factory=dict)
-
-    def batch(self, kinds: str, made_at: float) -> Batch:
-        """Frames by letter: k(eyframe), i(nter frame), c(onfiguration); a keyframe begins a batch."""
-        before = self.configuration
-        headers = [packet(VIDEO, self.number, configuration(_number(before)))] if before else []
-        packets = []
-        for kind in kinds:
-            if kind == "c":
-                self.configuration += 1
-                packets.append(packet(VIDEO, self.number, configuration(_number(self.configuration))))
-            else:
-                self.number += 1
-                self.needs[self.number] = self.configuration
-                body = (keyframe if kind == "k" else inter_frame)(_number(self.number))
-                packets.append(packet(VIDEO, self.number, body))
-        return batch(packets, configuration=before, headers=headers, made_at=made_at)
-
-
-def _number(number: int) -> bytes:
-    return number.to_bytes(4, "big")
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("offer"), st.sampled_from(["k", "i", "i", "ii", "ki", "kic", "c", "ci", "ic"])),
-        st.tuples(st.just("drain"), st.integers(0, 80)),
-        st.tuples(st.just("room"), st.integers(0, 80)),
-        st.tuples(st.just("wait"), st.sampled_from([0.1, 1.0, 3.5])),
-        st.tuples(st.just("pause"), st.booleans()),
-    ),
-    max_size=60,
-)
-
-
-@given(STEPS, st.sampled_from([0, 30, 100]), st.booleans())
-def test_whatever_the_socket_does_a_viewer_gets_what_it_can_decode(
-    steps: list[tuple[str, str | int | float | bool]], room: int, at_keyframe: bool
-) -> None:
-    publication = Publication()
-    watcher = Watcher(room=room, max_bytes=150, max_s=3.0)
-    watcher.begin(configuration=0, at_keyframe=at_keyframe)
-    now = 0.0
-    paused_or_late = not at_keyframe
-    for what, value in steps:
-        if what == "offer":
-            watcher.offer(publication.batch(str(value), now))
-        elif what == "drain":
-            watcher.drain(room=int(value))
-        elif what == "room":
-            assert watcher.sink.room is not None
-            watcher.sink.room += int(value)
-        elif what == "wait":
-            now += float(value)
-        else:
-            watcher.subscriber.pause(paused=bool(value))
-            paused_or_late = True
-        assert watcher.subscriber.backlog_bytes <= 150 + 3 * 24
-    watcher.drain_all()
-    watcher.subscriber.pause(paused=False)
-    watcher.offer(publication.batch("k", now))
-
-    configured = last = 0
-    for tag in watcher.tags:
-        number = int.from_bytes(tag.body[5:], "big")
-        if tag.body[:2] == configuration()[:2]:
-            configured = number
-            continue
-        if number != last + 1:
-            assert number > last
-            assert tag.body[:2] == keyframe()[:2]
-            assert watcher.subscriber.skipped or paused_or_late
-        assert configured == publication.needs[number]
-        last = number
-    assert last == publication.number, "it goes on in the end"
-    assert watcher.meter.bytes == len(watcher.sink.taken)
-
-
-@given(st.lists(st.integers(0, 300), max_size=40), st.integers(1, 64))
-def test_rtmp_stays_readable_through_every_skip(rooms: list[int], chunk_size: int) -> None:
-    watcher = Watcher(RtmpForm(1, chunk_size), room=0, max_bytes=300).begin()
-    writer = ChunkWriter(chunk_size=chunk_size)
-    pongs = 0
-    for at, room in enumerate(rooms):
-        watcher.offer(inter_batch(at, bytes(60)) if at % 4 else key_batch(at, bytes(60)))
-        if not at % 3:
-            watcher.subscriber.insert(writer.send(RawMessage(at, 4, 0, bytes([at]) * 6, 2)), 0.0)
-            pongs += 1
-        watcher.drain(room=room)
-    watcher.drain_all()
-    reader = ChunkReader()
-    reader.receive_data(ChunkWriter().set_chunk_size(chunk_size) + watcher.sink.taken)
-    messages = []
-    while (message := reader.next_event()) is not NEED_DATA:
-        assert isinstance(message, RawMessage)
-        messages.append(message)
-    own = [message for message in messages[1:] if message.type_id == 4]
-    assert [message.payload for message in own] == [bytes([at]) * 6 for at in range(0, 3 * pongs, 3)]
-    frames = [message.timestamp for message in messages[1:] if message.type_id == VIDEO]
-    assert frames == sorted(set(frames))
-    assert len(frames) + len(own) == len(messages) - 1
-    assert all(len(message.payload) == 65 for message in messages[1:] if message.type_id == VIDEO)

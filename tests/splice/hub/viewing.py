@@ -1,7 +1,7 @@
 """What the hub's tests share: media that labels tell apart, a socket that takes what it is told to, and its viewer."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
 
 import trio
@@ -16,24 +16,23 @@ from splice.hub.live_stream import _offer_to_all
 from splice.hub.packet import Packet, PacketRole, role_of
 
 __all__ = [
-    "EACH_AT_ONCE",
     "ON_META_DATA",
     "Sink",
     "Watcher",
     "aac",
     "aac_configuration",
     "batch",
+    "begin",
     "configuration",
     "inter_frame",
     "keyframe",
     "packet",
     "read_flv",
+    "running",
     "script",
 ]
 
 AUDIO, VIDEO, DATA = MediaKind.AUDIO, MediaKind.VIDEO, MediaKind.DATA
-
-EACH_AT_ONCE = HubLimits(merge_s=0.0)
 
 
 def keyframe(label: bytes = b"") -> bytes:
@@ -192,3 +191,33 @@ def read_flv(data: bytes) -> tuple[FlvHeader, list[Tag]]:
     whole_bytes = 13 + sum(15 + len(tag.body) for tag in tags if isinstance(tag, Tag))
     assert len(data) == whole_bytes, "the last tag is not whole"
     return header, [tag for tag in tags if isinstance(tag, Tag)]
+
+
+@asynccontextmanager
+async def running(
+    *, merge_s: float = 0.0, tracks_wait_s: float = 0.5, gop_cache_s: float = 30.0, backlog_bytes: int = 1 << 20
+) -> AsyncIterator[LiveStream]:
+    """A live stream and its task."""
+    limits = HubLimits(
+        merge_s=merge_s, tracks_wait_s=tracks_wait_s, gop_cache_s=gop_cache_s, backlog_bytes=backlog_bytes
+    )
+    async with trio.open_nursery() as nursery:
+        live = LiveStream("myapp", "test", limits)
+        nursery.start_soon(live.run)
+        yield live
+        nursery.cancel_scope.cancel()
+    assert live.viewers == live.backlog_bytes == 0
+
+
+def begin(live: LiveStream, at: int = 0, label: bytes = b"") -> list[bytes]:
+    """Publish what a viewer needs to begin; the payloads."""
+    pushed = [
+        (DATA, ON_META_DATA),
+        (VIDEO, configuration(label)),
+        (AUDIO, aac_configuration(label)),
+        (VIDEO, keyframe(label)),
+        (AUDIO, aac(label)),
+    ]
+    for kind, payload in pushed:
+        live.push(kind, at, payload)
+    return [payload for _, payload in pushed]
