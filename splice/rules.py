@@ -7,7 +7,6 @@ from splice import __version__
 from splice.access import Access, AddressRules, HookCalls, Hooks, SecureLink, Signatures, SignKey, StreamKeys
 from splice.answers import CorsPolicy
 from splice.config import OriginSettings, Settings
-from splice.door import DoorRules
 from splice.egress import Egress
 from splice.gateway import Gateway
 from splice.health import OriginHealth
@@ -16,6 +15,7 @@ from splice.hub.pull import PullTimeouts
 from splice.hub.push import ForwardRule
 from splice.proxies import TrustedProxies
 from splice.pump import Pump
+from splice.reception import DoorRules
 from splice.routing import Router
 from splice.rtmp_door import RtmpRules
 

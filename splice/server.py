@@ -18,7 +18,7 @@ from splice import __version__
 from splice.access import HookCalls
 from splice.config import ConfigError, ListenAddress, OriginSettings, Settings
 from splice.demo import DemoOrigin
-from splice.door import Door, DoorRules
+from splice.door import Door
 from splice.finder import StreamFinder
 from splice.health import OriginHealth
 from splice.hub import Hub
@@ -27,6 +27,7 @@ from splice.hub.push import Forwards
 from splice.listeners import ListenError, accept_forever, open_listeners, socket_address
 from splice.proxies import TrustedProxies
 from splice.pump import Pump, open_pump
+from splice.reception import DoorRules, Reception
 from splice.rtmp_door import RtmpDoor
 from splice.rules import USER_AGENT, access_rules, door_rules, forward_rules, hub_limits, pull_timeouts, rtmp_rules
 from splice.stats import EndReason, Publishers, Viewers
@@ -162,7 +163,8 @@ class _Server:
         )
         self._hub.on_stream.append(self._forwards.begin)
         finder = StreamFinder(self._hub, self._relays, wait_s=lambda app: self._settings.hub.wait_for_stream_s)
-        self._door = Door(rules=self._door_rules(settings), finder=finder, viewers=self._viewers)
+        reception = Reception(finder=finder, viewers=self._viewers)
+        self._door = Door(rules=self._door_rules(settings), reception=reception)
         self._rtmp_door = RtmpDoor(
             rules=rtmp_rules(settings, self._access),
             hub=self._hub,

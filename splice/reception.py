@@ -1,0 +1,243 @@
+"""What every request for a stream passes, over whichever door it came (DESIGN section 3).
+
+    head -> method -> syntax -> access -> limits -> existence -> its visit watches, or an answer of the door's own
+
+The checks run in this order, so an outsider learns nothing of names. A door brings a `Visit`, which knows how its
+connection is spoken on; who may watch, and who is on record as watching, is decided here alone.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from splice.access import Access, AccessRefusedError, Caller, PlayRequest
+from splice.answers import ALLOWED_METHODS, CorsPolicy, no_such_path, own_file, preflight
+from splice.egress import Egress
+from splice.finder import StreamFinder
+from splice.gateway import Gateway
+from splice.http import Fields, RequestError, RequestHead
+from splice.hub import LiveStream
+from splice.origins import OriginError
+from splice.proxies import TrustedProxies
+from splice.routing import HubRoute, Query, Route, Router, RoutingError, SpliceRoute
+from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
+
+__all__ = ["DoorRules", "Reception", "RefusedError", "Visit"]
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class DoorRules:
+    """What of the configuration a request is judged and served by; a reload puts another in place.
+
+    Args:
+        router: reads targets.
+        access: says who may watch.
+        gateway: serves the splice route.
+        egress: serves the hub route.
+        cors: whose pages may read.
+        proxies: whose X-Forwarded-For is believed.
+        head_s: seconds for a request's head to be whole.
+        live_path: the path that the page and the refusals show.
+        demo: whether the page shows the demo.
+    """
+
+    router: Router
+    access: Access
+    gateway: Gateway
+    egress: Egress
+    cors: CorsPolicy
+    proxies: TrustedProxies
+    head_s: float
+    live_path: str
+    demo: bool
+
+
+class RefusedError(Exception):
+    """The request gets an error's answer.
+
+    Attributes:
+        status: what to answer.
+        detail: one sentence that says what to do.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status: Final = status
+        self.detail: Final = detail
+
+
+class Visit(Protocol):
+    """One request's connection, as a door hands it over.
+
+    Attributes:
+        address: the peer's.
+        peer: the same as `address:port`.
+        scheme: "http" or "https".
+    """
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def peer(self) -> str: ...
+
+    @property
+    def scheme(self) -> str: ...
+
+    def upgrades(self, head: RequestHead) -> bool:
+        """Whether it goes on by WebSocket.
+
+        Raises:
+            RequestError: it would, but not so.
+        """
+        ...
+
+    async def unless_left(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Run `function` for as long as the viewer stays.
+
+        Raises:
+            ViewerLeftError: it has left; `function` was cancelled.
+        """
+        ...
+
+    async def watch_origin(self, route: SpliceRoute, viewer: Viewer, forwarded_for: bytes) -> EndReason:
+        """Serve the viewer from its origin, until either side is done.
+
+        Raises:
+            OriginError: there is no answer of the origin's; nothing was sent to the viewer.
+        """
+        ...
+
+    async def watch_live(self, found: AbstractAsyncContextManager[LiveStream], viewer: Viewer) -> EndReason:
+        """Serve the viewer from a live stream, until either side is done. What entering `found` raises passes."""
+        ...
+
+    def abort(self) -> None:
+        """Let the coming end be an abrupt one."""
+        ...
+
+
+class Reception:
+    """Judges requests, and keeps the records of those who watch."""
+
+    def __init__(self, *, finder: StreamFinder, viewers: Viewers) -> None:
+        self._finder: Final = finder
+        self._viewers: Final = viewers
+
+    async def receive(self, visit: Visit, head: RequestHead, rules: DoorRules, cors_fields: Fields) -> bytes:
+        """Serve a request; what is still to be answered, as HTTP/1.1, b"" where the stream was the answer.
+
+        Raises:
+            RefusedError: with what to answer.
+            ViewerLeftError: there is nobody to answer.
+        """
+        if head.method not in ALLOWED_METHODS:
+            raise RefusedError(405, "streams are asked for with GET")
+        if head.method == b"OPTIONS":
+            return preflight(cors_fields)
+        try:
+            query = rules.router.query(head.path, head.query)
+            if query is None:
+                found = own_file(head, live_path=rules.live_path, demo=rules.demo, cors_fields=cors_fields)
+                if found is None:
+                    raise RefusedError(*no_such_path(rules.live_path))
+                return found
+            by_websocket = visit.upgrades(head)
+            if by_websocket:
+                _require_allowed_page(head, rules.cors)
+            client = rules.proxies.client(visit.address, head.get(b"x-forwarded-for"))
+            asked = _play_request(self._viewers.next_id(), client, visit.scheme, head, query)
+            if rules.access.asks_about_viewers:
+                await visit.unless_left(lambda: rules.access.may_play(asked))
+            else:
+                await rules.access.may_play(asked)
+        except (AccessRefusedError, RequestError, RoutingError) as error:
+            raise RefusedError(error.status, error.detail) from None
+        try:
+            await self._let_in(visit, head, query, asked, rules, "ws-flv" if by_websocket else "http-flv")
+        finally:
+            rules.access.play_ended(asked)
+        return b""
+
+    async def _let_in(
+        self, visit: Visit, head: RequestHead, query: Query, asked: PlayRequest, rules: DoorRules, protocol: str
+    ) -> None:
+        """Serve a viewer who may watch, if there is room and the stream."""
+        try:
+            self._viewers.check_room(asked.address, (query.src, query.app, query.stream))
+            route = rules.router.route(query, rules.access.forwarded(head.target))
+        except RoutingError as error:
+            raise RefusedError(error.status, error.detail) from None
+        except LimitReachedError as error:
+            raise RefusedError(503, str(error)) from None
+        route = self._finder.settle(route)
+        viewer = Viewer(
+            id=asked.client_id,
+            peer=visit.peer,
+            address=asked.address,
+            route="splice" if isinstance(route, SpliceRoute) else "hub",
+            origin=None if isinstance(route, HubRoute) else route.origin.name,
+            app=route.app,
+            stream=route.stream,
+            protocol=protocol,
+        )
+        await self._watch(visit, head, route, viewer, rules)
+
+    async def _watch(self, visit: Visit, head: RequestHead, route: Route, viewer: Viewer, rules: DoorRules) -> None:
+        names = {"route": viewer.route, "origin": viewer.origin, "app": viewer.app, "stream": viewer.stream}
+        if viewer.address != visit.address:
+            names["client"] = viewer.address  # as a trusted proxy says
+        log = _log.bind(id=viewer.id, peer=viewer.peer, **names)
+        log.info("viewer.start")
+        reason, status = EndReason.ERROR, None
+        try:
+            with self._viewers.present(viewer), viewer.scope:
+                if isinstance(route, SpliceRoute):
+                    forwarded_for = rules.proxies.forwarded_for(visit.address, head.get(b"x-forwarded-for"))
+                    reason = await visit.watch_origin(route, viewer, forwarded_for)
+                else:
+                    reason = await visit.watch_live(self._finder.found(route), viewer)
+        except (OriginError, RoutingError) as error:
+            reason, status = EndReason.REFUSED, error.status
+            raise RefusedError(error.status, error.detail) from None
+        finally:
+            if viewer.ended_by is not None:
+                reason = viewer.ended_by
+                visit.abort()
+            extra = {} if status is None else {"status": status}
+            log.info("viewer.end", **viewer.figures, reason=reason, **extra)
+
+
+def _play_request(client_id: str, address: str, scheme: str, head: RequestHead, query: Query) -> PlayRequest:
+    def text(value: bytes | None) -> str:
+        return (value or b"").decode("latin-1")
+
+    return PlayRequest(
+        client_id=client_id,
+        address=address,
+        path=text(head.path),
+        src=query.src,
+        app=query.app,
+        stream=query.stream,
+        arguments=text(head.query),
+        caller=Caller(
+            flash_version=text(head.get(b"user-agent")),
+            tc_url=f"{scheme}://{text(head.get(b'host'))}{text(head.path)}",
+            page_url=text(head.get(b"referer")),
+        ),
+    )
+
+
+def _require_allowed_page(head: RequestHead, cors: CorsPolicy) -> None:
+    # A browser asks no leave before it opens a WebSocket, and hides nothing of it from the page: what CORS is for HTTP,
+    # the server has to do itself (RFC 6455, 10.2). As with CORS, the door's own page needs no leave, whatever scheme a
+    # proxy gives it. Programs that are no browsers send no Origin.
+    origin = head.get(b"origin")
+    if origin is None or cors.allows(origin) or origin.partition(b"://")[2] == head.get(b"host"):
+        return
+    raise RefusedError(403, "pages of this origin may not watch by WebSocket: the operator adds it to cors_origins")
