@@ -127,10 +127,10 @@ async def test_both_schemes_run_side_by_side_in_one_door(
 ) -> None:
     table = f'[origins.a]\nurl = "{origin.http_url}"\ntarget = "/{{app}}/{{stream}}.flv"'
     scheme_one = f"hub.republish_grace_s = 0.5\n{table}"
-    seen: dict[str, Watched] = {}
+    seen: list[Watched] = []
 
     async def see(url: str) -> None:
-        seen[url] = await watch(url, 2)
+        seen.append(await watch(url, 2))
 
     async with running_door(tmp_path, *RTMP, config=scheme_one) as door:
         descriptors = door.descriptors
@@ -139,18 +139,20 @@ async def test_both_schemes_run_side_by_side_in_one_door(
             publishing(nginx.rtmp_url("myapp/test"), size="426x240"),
         ):
             await door.logged("publisher.start")
-            spliced = f"{door.http_url}/live?src=a&port=1935&app=myapp&stream=test"
-            shared = [door.http_url + LIVE, door.rtmp_url("myapp/test")]
-            async with trio.open_nursery() as nursery:
-                for url in (spliced, *shared):
+            async with (
+                ffmpeg_watching(f"{door.http_url}/live?src=a&port=1935&app=myapp&stream=test") as spliced,
+                trio.open_nursery() as nursery,
+            ):
+                for url in (door.http_url + LIVE, door.rtmp_url("myapp/test")):
                     nursery.start_soon(see, url)
             ends = await door.logged_times("viewer.end", 3)
         await door.logged("stream.end")
         await door.has_descriptors(descriptors)
-    for watched in seen.values():
+    for watched in seen:
         watched.shows(seconds=2)
-    assert seen[spliced].size == (320, 180)
-    assert [seen[url].size for url in shared] == [(426, 240)] * 2
+        assert watched.size == (426, 240)
+    # ffprobe would not do: node-media-server's metadata is of time 0, so that 2 s may be over at the first frame.
+    assert "320x180" in spliced.output
     assert sorted(end["route"] for end in ends) == ["hub", "hub", "splice"]
 
 
