@@ -80,7 +80,7 @@ class GopCache:
         return [packet.at(timestamp) for packet in found]
 
     def joined(self) -> list[Packet]:
-        """Headers and packets as a viewer who joins now gets them; headers alone where no group is kept."""
+        """Headers and packets as a viewer who joins now gets them; nothing where no group is kept."""
         if not self._packets:
             return []
         found = [] if self._metadata is None else [self._metadata]

@@ -170,14 +170,13 @@ class LiveStream:
         except RemoteProtocolError:
             return  # no viewer could read it either
         role = PacketRole.METADATA if script.name == "onMetaData" else PacketRole.MEDIA
-        placed = self._timeline.place_data(timestamp)
         if role is PacketRole.METADATA:
             self.metadata = StreamMetadata.from_amf(script.values[0] if script.values else None)
             named = self.metadata.default
             if named.audio_codec is not None and named.video_codec is not None:
                 self.has_audio = self.has_video = True
                 self.tracks_known.set()
-        self._add(Packet(MediaKind.DATA, role, placed, payload))
+        self._add(Packet(MediaKind.DATA, role, self._timeline.place_data(timestamp), payload))
 
     def _see_track(self, kind: MediaKind) -> None:
         self._something_pushed.set()

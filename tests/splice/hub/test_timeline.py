@@ -177,7 +177,7 @@ def test_whatever_a_publisher_sends_no_track_goes_back_and_none_runs_away(steps:
 @given(st.lists(st.tuples(st.sampled_from([AUDIO, VIDEO]), st.integers(0, 40)), min_size=1), st.integers(0, MODULUS))
 def test_what_makes_sense_is_moved_as_a_whole(steps: list[tuple[MediaKind, int]], first: int) -> None:
     timeline = Timeline()
-    times = []
+    times: list[tuple[int, int]] = []
     elapsed = 0
     for kind, step_ms in steps:
         elapsed += step_ms if times else 0
