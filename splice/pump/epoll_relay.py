@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from splice.pump.pipes import PIPE_BYTES, Pipe
-from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome
+from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome, outcome_of_leaving
 from splice.stats import Meter
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ class EpollRelay:
             received = 0
         self._dropped += received
         if not received or self._dropped > DROPPED_INPUT_BYTES:
-            self._end(Outcome.SINK_LEFT)
+            nothing_kept = self._left is None and self._pipe is None and not self._stuck
+            self._end(outcome_of_leaving(self._source, nothing_kept=nothing_kept))
 
     def _flush(self) -> None:
         if self._pipe is not None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome
+from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome, outcome_of_leaving
 from splice.stats import Meter
 
 __all__ = ["PortablePump"]
@@ -43,11 +43,13 @@ class PortablePump:
         """Move bytes from `source` to `sink` until either is done; see `Pump.relay`."""
         outcome = Outcome.SOURCE_ENDED
         bug: Exception | None = None
+        on_the_way = _OnTheWay()
 
         async def watch_sink() -> None:
             nonlocal outcome
             await _sink_leaves(sink)
-            outcome = Outcome.SINK_LEFT
+            nothing_kept = length is None and not on_the_way.bytes
+            outcome = outcome_of_leaving(source, nothing_kept=nothing_kept)
             nursery.cancel_scope.cancel()
 
         self._registrations += 2
@@ -55,7 +57,7 @@ class PortablePump:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_sink)
                 try:
-                    outcome = await self._copy(source, sink, length, stall_s, meter)
+                    outcome = await self._copy(source, sink, length, stall_s, meter, on_the_way)
                 except Exception as caught:  # noqa: BLE001 -- carried over the nursery, which would wrap it in a group
                     bug = caught
                 nursery.cancel_scope.cancel()
@@ -66,7 +68,13 @@ class PortablePump:
         return outcome
 
     async def _copy(
-        self, source: socket.socket, sink: socket.socket, left: int | None, stall_s: float, meter: Meter
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        left: int | None,
+        stall_s: float,
+        meter: Meter,
+        on_the_way: "_OnTheWay",
     ) -> Outcome:
         buffer = memoryview(bytearray(_BUFFER_BYTES))
         while left is None or left > 0:
@@ -81,6 +89,7 @@ class PortablePump:
             if not received:
                 return Outcome.SOURCE_LOST if left else Outcome.SOURCE_ENDED
             rest = buffer[:received]
+            on_the_way.bytes = received
             while rest:
                 with trio.move_on_after(stall_s) as patience:
                     try:
@@ -91,9 +100,16 @@ class PortablePump:
                     return Outcome.STALLED
                 meter.bytes += sent
                 rest = rest[sent:]
+                on_the_way.bytes -= sent
             if left is not None:
                 left -= received
         return Outcome.SOURCE_ENDED
+
+
+class _OnTheWay:
+    """Counts what was received and not yet taken by the sink's kernel."""
+
+    bytes = 0
 
 
 async def _receive(source: socket.socket, buffer: memoryview) -> int:

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from splice.stats import Meter
 
-__all__ = ["DROPPED_INPUT_BYTES", "Outcome", "Pump"]
+__all__ = ["DROPPED_INPUT_BYTES", "Outcome", "Pump", "outcome_of_leaving"]
 
 DROPPED_INPUT_BYTES: Final = 65536
 """What a sink may send while it is served: it is read and dropped, since unread bytes would hide the sink's FIN."""
@@ -51,3 +51,17 @@ class Pump(Protocol):
         that were received and not yet taken by the sink are gone: the connection can only be closed.
         """
         ...
+
+
+def outcome_of_leaving(source: socket.socket, *, nothing_kept: bool) -> Outcome:
+    """Why a relay has ended whose sink has left: a player that has got the end of its stream may well close first.
+
+    Args:
+        source: non-blocking.
+        nothing_kept: whether the sink's kernel has taken all that was received.
+    """
+    try:
+        source_ended = nothing_kept and not source.recv(1, socket.MSG_PEEK)
+    except OSError:
+        source_ended = False  # it has nothing to say now, or was reset
+    return Outcome.SOURCE_ENDED if source_ended else Outcome.SINK_LEFT

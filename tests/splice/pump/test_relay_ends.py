@@ -27,6 +27,14 @@ async def test_a_source_that_only_stops_sending_has_ended_too(pump: Pump) -> Non
         assert await link.see(10) == b"last words"
 
 
+async def test_a_sink_that_goes_when_its_source_has_ended_has_seen_the_end(pump: Pump) -> None:
+    with Link() as link:
+        async with relaying(pump, link) as relay:
+            link.origin.socket.close()
+            link.viewer.socket.close()
+            assert await relay.ended() is Outcome.SOURCE_ENDED
+
+
 async def test_a_source_that_resets_is_lost(pump: Pump) -> None:
     with Link() as link:
         async with relaying(pump, link) as relay:
