@@ -146,7 +146,9 @@ async def test_an_origin_that_ends_its_stream_ends_it_for_the_viewer(tmp_path: P
         ffmpeg_watching(door.http_url + USERS_TARGET) as viewer,
     ):
         await server.stop(signal.SIGINT)
-        assert await viewer_ended(door) == "origin_ended"
+        # The origin sends its last chunk and closes; the player may close in between. The door reads no bodies, so
+        # then it was the viewer who left.
+        assert await viewer_ended(door) in ("origin_ended", "viewer_left")
         assert await viewer.ended(seconds=5) == 0
 
 
