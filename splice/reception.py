@@ -170,18 +170,20 @@ class Reception:
         """Serve a viewer who may watch, if there is room and the stream."""
         try:
             self._viewers.check_room(asked.address, (query.src, query.app, query.stream))
-            route = rules.router.route(query, rules.access.forwarded(head.target))
+            route = self._finder.settle(rules.router.route(query, rules.access.forwarded(head.target)))
+            origin = None if isinstance(route, HubRoute) else route.origin.name
+            if origin != query.src:  # by the default origin: it is that one's stream which counts its viewers
+                self._viewers.check_room(asked.address, (origin, route.app, route.stream))
         except RoutingError as error:
             raise RefusedError(error.status, error.detail) from None
         except LimitReachedError as error:
             raise RefusedError(503, str(error)) from None
-        route = self._finder.settle(route)
         viewer = Viewer(
             id=asked.client_id,
             peer=visit.peer,
             address=asked.address,
             route="splice" if isinstance(route, SpliceRoute) else "hub",
-            origin=None if isinstance(route, HubRoute) else route.origin.name,
+            origin=origin,
             app=route.app,
             stream=route.stream,
             protocol=protocol,
