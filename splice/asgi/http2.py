@@ -1,0 +1,63 @@
+"""Hypercorn's HTTP/2 side, with two holes closed that a proxy of live streams cannot leave open.
+
+Its buffers take more while the viewer's window is closed, so a viewer that sends no WINDOW_UPDATE would hold all that
+its stream has brought since; and an application that stops in the midst of its answer leaves the stream open for ever.
+"""
+
+from typing import Any, Final
+
+import h2.errors
+import h2.exceptions
+import trio
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import Body, Data, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h2 import H2Protocol
+
+__all__ = ["Http2"]
+
+_UNREAD_ANSWERS_BYTES: Final = 64 * 1024
+
+
+class Http2(H2Protocol):
+    """One connection's HTTP/2."""
+
+    _handler: trio.lowlevel.Task | None = None  # whose task takes what the viewer sends
+
+    async def handle(self, event: Event) -> None:
+        """Take what the viewer has sent, or that the connection is over."""
+        if isinstance(event, RawData):
+            self._handler = trio.lowlevel.current_task()
+        await super().handle(event)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send for one of the streams; of a body's piece it returns when that is in HTTP/2 frames on its way."""
+        await super().stream_send(event)
+        if isinstance(event, Body | Data):
+            await self._wait_taken(event.stream_id)
+        elif isinstance(event, StreamClosed):
+            await self._reset_unfinished(event.stream_id)
+
+    async def _wait_taken(self, stream_id: int) -> None:
+        buffer: Any = self.stream_buffers.get(stream_id)
+        if buffer is None:
+            return
+        if trio.lowlevel.current_task() is not self._handler:
+            await buffer.drain()
+        elif len(buffer.buffer) > _UNREAD_ANSWERS_BYTES:
+            # A pong, which Hypercorn sends out of the task that has to see the WINDOW_UPDATE: it cannot wait for one.
+            await self.send(Closed())
+
+    async def _reset_unfinished(self, stream_id: int) -> None:
+        buffer: Any = self.stream_buffers.get(stream_id)
+        if buffer is None or buffer._complete:
+            return
+        try:
+            self.connection.reset_stream(stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
+        except h2.exceptions.ProtocolError:
+            pass  # the viewer has reset it, or the connection is over
+        await buffer.close()
+        if stream_id in self.stream_buffers:
+            self.priority.unblock(stream_id)  # so that the sending task finds it reset, and forgets it
+        await self.has_data.set()
+        await self._flush()
