@@ -267,7 +267,8 @@ class LiveStream:
         form = subscriber.form
         now = trio.current_time()
         pieces, at_keyframe = self._joining_pieces(form)
-        subscriber.begin(pieces, now=now, configuration=self._configuration, at_keyframe=at_keyframe)
+        opening = form.opening(has_audio=self.has_audio, has_video=self.has_video)
+        subscriber.begin(pieces, now=now, configuration=self._configuration, at_keyframe=at_keyframe, opening=opening)
         group = self._subscribers.setdefault(form, {})
         group[subscriber] = None
         if self.ended.is_set():
@@ -287,8 +288,7 @@ class LiveStream:
             packets = self._cache.headers(self._timeline.now)
         if form not in self._joined:
             self._joined[form] = list(_encode_in_pieces(form, packets))
-        opening = form.opening(has_audio=self.has_audio, has_video=self.has_video)
-        return ([opening] if opening else []) + self._joined[form], at_keyframe
+        return self._joined[form], at_keyframe
 
 
 def _offer_to_all(subscribers: Iterable[Subscriber], piece: bytes, batch: Batch) -> None:

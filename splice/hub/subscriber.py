@@ -75,13 +75,18 @@ class Subscriber:
         self._configured_by = _UNKNOWN  # the stream's configuration when it joined, as far as it has not fallen behind
         self._something_to_do = trio.Event()
 
-    def begin(self, pieces: Iterable[bytes], *, now: float, configuration: int, at_keyframe: bool) -> None:
+    def begin(
+        self, pieces: Iterable[bytes], *, now: float, configuration: int, at_keyframe: bool, opening: bytes = b""
+    ) -> None:
         """Put what a joining viewer gets first into the backlog.
 
         Args:
+            opening: what comes before them, and is never lost: behind it the viewer may be moved on.
             configuration: the number of the stream's configuration that the pieces hold.
             at_keyframe: whether the next packet can be decoded behind them; else a keyframe is waited for.
         """
+        if opening:
+            self._keep(_Waiting(opening, now, droppable=False))
         for piece in pieces:
             self._keep(_Waiting(piece, now))
         self._joining_bytes = self.backlog_bytes

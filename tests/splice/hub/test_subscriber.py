@@ -262,6 +262,18 @@ def test_a_first_group_that_was_skipped_leaves_the_bound_as_it_is() -> None:
     assert watcher.subscriber.skipped == 2
 
 
+def test_an_opening_that_was_not_begun_is_not_lost_with_the_first_group() -> None:
+    watcher = Watcher(room=0, max_bytes=TAG_BYTES)
+    watcher.subscriber.begin([bytes(500)], now=0.0, configuration=1, at_keyframe=True, opening=b"opening ")
+    watcher.offer(inter_batch(0))
+    watcher.offer(inter_batch(1))
+    assert watcher.subscriber.skipped == 1
+    assert watcher.subscriber.backlog_bytes == len(b"opening ")
+    watcher.drain_all()
+    watcher.offer(key_batch(9))
+    assert bytes(watcher.sink.taken) == b"opening " + key_batch(9).packets[0].flv
+
+
 def test_only_the_piece_that_is_begun_is_finished() -> None:
     watcher = Watcher(room=7, max_bytes=2 * TAG_BYTES).begin()
     watcher.offer(inter_batch(0))
