@@ -7,7 +7,7 @@ plain characters, and neither a letter's case nor a `;` may hide a second one.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -17,7 +17,7 @@ __all__ = ["HubRoute", "Origin", "Query", "RelayRoute", "Route", "Router", "Rout
 
 _NAME: Final = re.compile(rb"[A-Za-z0-9._~@-]{1,128}")
 _PORT: Final = re.compile(rb"[1-9][0-9]{0,4}")
-_STREAM_PATH: Final = re.compile(rb"/([^/]+)/([^/]+)\.flv")
+_STREAM_PATH: Final = re.compile(rb"/(?P<app>[^/]+)/(?P<stream>[^/]+)\.flv")
 _PARAMETERS: Final = (b"src", b"port", b"app", b"stream")
 
 
@@ -51,6 +51,8 @@ class Query:
 
     Attributes:
         encoded: the parameter whose name or value holds a %, which not every origin may be sent; None where none does.
+        by_path: whether the path named the stream, so that none of the four parameters was looked at.
+        unnamed_port: what ?port= says where there is no src: nothing to the hub, but an origin may be sent it.
     """
 
     src: str | None
@@ -58,6 +60,8 @@ class Query:
     app: str
     stream: str
     encoded: str | None = None
+    by_path: bool = False
+    unnamed_port: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,9 @@ class Router:
         match = _STREAM_PATH.fullmatch(path)
         if match is None:
             return None
-        return Query(None, None, _name("app", unquote_to_bytes(match[1])), _name("stream", unquote_to_bytes(match[2])))
+        app, stream = [_name(name, unquote_to_bytes(match[name])) for name in ("app", "stream")]
+        encoded = next((name for name in ("app", "stream") if b"%" in match[name]), None)
+        return Query(None, None, app, stream, encoded, by_path=True)
 
     def route(self, query: Query, target: bytes) -> Route:
         """The way that serves a query; `target` is the request-target it came from, byte for byte.
@@ -121,12 +127,26 @@ class Router:
             RoutingError: 404: there is no such origin; 400: this one takes no such port, or no %.
         """
         if query.src is None:
-            otherwise = None if self._default is None else _origin_route(self._default, query, target)
+            otherwise = None if self._default is None else _default_route(self._default, query, target)
             return HubRoute(query.app, query.stream, otherwise)
         origin = self._origins.get(query.src)
         if origin is None:
             raise RoutingError(404, "no origin has this name; ask the operator which src there are")
         return _origin_route(origin, query, target)
+
+
+def _default_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute | RelayRoute:
+    """The way to the default origin, which may find more in a target that it is sent as it is than the hub does."""
+    if origin.relayed or origin.target:
+        return _origin_route(origin, query, target)
+    if query.by_path:
+        # An origin whose location is a prefix of this path goes by the parameters, as nginx-http-flv-module does.
+        given, _ = _parameters(target.partition(b"?")[2])
+        for name in given:
+            raise RoutingError(400, f"{name.decode()} stands behind a path that names the stream; leave it out")
+    if query.unnamed_port is not None:
+        query = replace(query, port=_port(query.unnamed_port))
+    return _origin_route(origin, query, target)
 
 
 def _origin_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute | RelayRoute:
@@ -147,12 +167,14 @@ def _origin_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute | 
 def _live_query(query: bytes) -> Query:
     given, encoded = _parameters(query)
     src = _name("src", unquote_to_bytes(given[b"src"])) if b"src" in given else None
+    port = unquote_to_bytes(given[b"port"]) if b"port" in given else None
     return Query(
         src,
-        _port(unquote_to_bytes(given[b"port"])) if b"port" in given and src is not None else None,
+        None if port is None or src is None else _port(port),
         _name("app", unquote_to_bytes(_required(given, b"app"))),
         _name("stream", unquote_to_bytes(_required(given, b"stream"))),
         encoded,
+        unnamed_port=port if src is None else None,
     )
 
 

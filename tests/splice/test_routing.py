@@ -257,6 +257,42 @@ def test_a_port_means_nothing_without_an_origin() -> None:
     assert routed(b"app=x&stream=y&port=nonsense") == HubRoute("x", "y")
 
 
+def by_default(target: bytes, origin: str) -> HubRoute:
+    router = Router(live_paths=("/live",), origins=ORIGINS, default_origin=origin)
+    path, _, query = target.partition(b"?")
+    asked = router.query(path, query)
+    assert asked is not None
+    route = router.route(asked, target)
+    assert isinstance(route, HubRoute)
+    return route
+
+
+@pytest.mark.parametrize("port", [b"1937", b"nonsense", b"", b"01935"])
+def test_a_default_origin_is_sent_no_port_that_it_does_not_let_through(port: bytes) -> None:
+    target = b"/live?app=x&stream=y&port="
+    with pytest.raises(RoutingError, match="port"):
+        by_default(target + port, "picky")
+    assert by_default(target + b"1935", "picky").otherwise == SpliceRoute(
+        by_default(b"/live?app=x&stream=y", "picky").otherwise.origin, target + b"1935", "x", "y"
+    )
+    assert by_default(target + port, "by-path").otherwise.target == b"/x/y.flv"
+
+
+@pytest.mark.parametrize("hidden", [b"app=o", b"stream=o", b"src=a", b"port=1935", b"x=1&%41pp=o", b"x=1;app=o"])
+def test_a_default_origin_is_sent_no_parameters_behind_a_path_that_names_the_stream(hidden: bytes) -> None:
+    with pytest.raises(RoutingError) as caught:
+        by_default(b"/live/y.flv?" + hidden, "a")
+    assert caught.value.status == 400
+    assert by_default(b"/live/y.flv?token=1", "a").otherwise.target == b"/live/y.flv?token=1"
+    assert by_default(b"/live/y.flv?" + hidden, "by-path").otherwise.target == b"/live/y.flv"
+
+
+def test_a_default_origin_is_sent_no_path_that_another_reads_otherwise() -> None:
+    with pytest.raises(RoutingError, match="holds a %"):
+        by_default(b"/my%61pp/test.flv", "a")
+    assert by_default(b"/my%61pp/test.flv", "by-path").otherwise.target == b"/myapp/test.flv"
+
+
 def test_a_template_asks_the_origin_in_its_own_form_and_with_nothing_else() -> None:
     assert spliced(b"src=by-path&port=1&app=my.app&stream=a@b&token=t").target == b"/my.app/a@b.flv"
     assert spliced(b"src=by-query&port=1935&app=x&stream=y&token=t").target == b"/live?port=1935&app=x&stream=y"
@@ -274,7 +310,7 @@ def test_the_path_form_is_a_stream_of_the_hub() -> None:
     assert routed(b"", b"/myapp/test.flv") == HubRoute("myapp", "test")
     assert routed(b"src=a&app=x&app=y", b"/my%61pp/te%73t.flv") == HubRoute("myapp", "test")
     assert routed(b"", b"/live/x.flv.flv") == HubRoute("live", "x.flv")
-    assert ROUTER.query(b"/myapp/test.flv", None) == Query(None, None, "myapp", "test")
+    assert ROUTER.query(b"/myapp/test.flv", None) == Query(None, None, "myapp", "test", by_path=True)
 
 
 @pytest.mark.parametrize(
