@@ -22,19 +22,20 @@ from splice.pump import DROPPED_INPUT_BYTES
 from splice.stats import EndReason, Meter, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
-__all__ = ["Backlog", "Outbox", "WebSocketViewer"]
+__all__ = ["CLOSES", "TOO_MUCH", "Backlog", "Outbox", "WebSocketViewer"]
 
 _CONTROL_INTERVAL_S: Final = 60.0
 """In so long, a viewer's pings and pongs may have as many bytes as all that it has to say else, ever."""
 
-_CLOSES: Final = {
+CLOSES: Final = {
     EndReason.ORIGIN_ENDED: (CloseReason.NORMAL_CLOSURE, "the stream has ended"),
     EndReason.ORIGIN_LOST: (CloseReason.INTERNAL_ERROR, "the origin's connection was lost"),
     EndReason.DRAINED: (CloseReason.GOING_AWAY, "the door is closing"),
     EndReason.KICKED: (CloseReason.POLICY_VIOLATION, "the operator has ended this"),
 }
+"""What a viewer is told when its stream has ended, by the reason."""
 _BUG: Final = CloseReason.INTERNAL_ERROR, "the door has failed"
-_TOO_MUCH: Final = CloseReason.POLICY_VIOLATION, "viewers listen"
+TOO_MUCH: Final = CloseReason.POLICY_VIOLATION, "viewers listen"
 
 _log = structlog.get_logger()
 
@@ -138,18 +139,18 @@ class WebSocketViewer:
         closing: tuple[CloseReason, str] | None = None
         try:
             reason = await self._connection.unless_left(play, self._receive)
-            closing = _CLOSES.get(reason)
+            closing = CLOSES.get(reason)
             if reason is EndReason.STALLED:
                 self._connection.abort()
         except ViewerLeftError:
             reason = EndReason.VIEWER_LEFT
             if self._session.over or self._says_too_much:
-                closing = _TOO_MUCH
+                closing = TOO_MUCH
         except Exception:
             closing = _BUG
             raise
         except BaseException:  # a cancellation, or, of several tasks, a group of them
-            closing = _CLOSES.get(self._viewer.ended_by or EndReason.DRAINED)
+            closing = CLOSES.get(self._viewer.ended_by or EndReason.DRAINED)
             raise
         finally:
             if closing is not None and self._backlog is not None:

@@ -1,13 +1,17 @@
 """Carrying on with a subscriber's backlog: the part of sending a live stream that waits."""
 
 import socket
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
 import trio
 
 from splice.stats import EndReason
 
-__all__ = ["Backlog", "feed"]
+__all__ = ["PIECE_BYTES", "Backlog", "feed", "feed_by"]
+
+PIECE_BYTES: Final = 64 * 1024
+"""How much `feed_by` sends at a time, at most."""
 
 
 class Backlog(Protocol):
@@ -50,3 +54,34 @@ async def feed(backlog: Backlog, sink: socket.socket, *, stall_s: float) -> EndR
         if backlog.ended:
             return EndReason.ORIGIN_ENDED
         await trio.lowlevel.checkpoint()
+
+
+async def feed_by(backlog: Backlog, send: Callable[[bytes], Awaitable[None]], *, stall_s: float) -> EndReason:
+    """Give what waits for a viewer to `send`, as `feed` does, where a connection is more than its socket (TLS).
+
+    Args:
+        send: returns when the viewer has taken the piece, of `PIECE_BYTES` at most.
+        stall_s: seconds for that.
+
+    A piece counts as taken when `send` begins with it: meanwhile the backlog may drop what it still holds.
+    """
+    while True:
+        await backlog.wait_something_to_do()
+        while pieces := _take(backlog):
+            with trio.move_on_after(stall_s) as patience:
+                await send(pieces)
+            if patience.cancelled_caught:
+                return EndReason.STALLED
+        if backlog.ended:
+            return EndReason.ORIGIN_ENDED
+        await trio.lowlevel.checkpoint()
+
+
+def _take(backlog: Backlog) -> bytes:
+    """What waits, up to `PIECE_BYTES`."""
+    taken = bytearray()
+    while len(taken) < PIECE_BYTES and (piece := backlog.next_piece) is not None:
+        part = piece[: PIECE_BYTES - len(taken)]
+        taken += part
+        backlog.took(len(part))
+    return bytes(taken)
