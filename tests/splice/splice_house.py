@@ -7,6 +7,7 @@ and looks at what the viewer sees. A house that is left looks at what is still t
 ended, and registrations and viewers must be gone with it.
 """
 
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator, MutableMapping
@@ -168,8 +169,19 @@ class FakeOrigin:
             yield self
         finally:
             self._listener.close()
-            for side in self._sides:
-                side.close()
+            self.close_accepted()
+
+    def close_accepted(self) -> None:
+        """Close what was accepted, and what still waits to be."""
+        if self._listener.fileno() >= 0:
+            with contextlib.suppress(BlockingIOError), self._plain() as listener:
+                while True:
+                    listener.accept()[0].close()
+        for side in self._sides:
+            side.close()
+
+    def _plain(self) -> socket.socket:
+        return socket.socket(fileno=socket.dup(self._listener.fileno()))
 
     async def accepted(self) -> Asked:
         """The next connection, of which nothing was read."""
@@ -188,8 +200,7 @@ class FakeOrigin:
     def nobody_comes(self) -> Iterator[None]:
         """For a block after which nobody has dialled."""
         yield
-        with socket.socket(fileno=socket.dup(self._listener.fileno())) as listener:
-            listener.setblocking(False)
+        with self._plain() as listener:
             try:
                 accepted, _ = listener.accept()
             except BlockingIOError:
@@ -214,6 +225,7 @@ class House:
         server: all that stands behind the door.
         log: the events that were logged.
         serving: a cancel scope for each connection that is served.
+        send_bytes: the size of the door's send buffer towards viewers who come from now on; None: the kernel's own.
     """
 
     def __init__(self, server: _Server, pump: EpollPump | PortablePump, log: list[MutableMapping[str, Any]]) -> None:
@@ -221,6 +233,7 @@ class House:
         self.pump = pump
         self.log = log
         self.serving: list[trio.CancelScope] = []
+        self.send_bytes: int | None = None
         self._changed = trio.Event()
         self._address: tuple[str, int] = ("", 0)
         self._viewers: list[Viewer] = []
@@ -251,8 +264,10 @@ class House:
         return answer
 
     def census(self) -> Census:
+        """What is there now; the pump's idle pipes, which it keeps for whoever comes, are not counted."""
+        pipes = len(self.pump.pipes._free) if isinstance(self.pump, EpollPump) else 0
         tasks = trio.lowlevel.current_statistics().tasks_living
-        return Census(descriptors(), tasks, self.pump.registrations, len(self.server._viewers))
+        return Census(descriptors() - 2 * pipes, tasks, self.pump.registrations, len(self.server._viewers))
 
     async def nobody_served(self) -> None:
         """Wait until every connection's task has ended."""
@@ -265,6 +280,8 @@ class House:
         return found
 
     async def _serve(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
+        if self.send_bytes is not None:
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.send_bytes)
         with trio.CancelScope() as scope:
             self.serving.append(scope)
             try:
