@@ -24,6 +24,7 @@ from splice.http import (
     FramingKind,
     RequestHead,
     ResponseError,
+    ResponseHead,
     binary_message,
     forwarded_request_head,
     relayed_response_head,
@@ -36,7 +37,7 @@ from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 from splice.websocket import Outbox, WebSocketViewer
 
-__all__ = ["Gateway"]
+__all__ = ["Gateway", "unframe"]
 
 _REASONS: Final = {
     Outcome.SOURCE_ENDED: EndReason.ORIGIN_ENDED,
@@ -91,16 +92,9 @@ class Gateway:
 
         A cancellation closes the origin's connection before it is delivered.
         """
-        fields = [(b"User-Agent", self.user_agent), (b"X-Forwarded-For", forwarded_for)]
-        fields += [(name, value) for name in _PASSED_ON if (value := head.get(name)) is not None]
-
-        def request(address: OriginAddress) -> bytes:
-            return forwarded_request_head(route.target, head.version, address.authority, fields)
-
-        with OriginConnection(connect_s=self.connect_s, head_s=self.origin_head_s) as origin:
+        with self.connection() as origin:
             try:
-                answer = await connection.unless_left(lambda: origin.ask(route.origin.addresses, request))
-                self.health.succeeded(route.origin.name)
+                answer = await connection.unless_left(lambda: self.ask(origin, head, route, forwarded_for))
                 if accepting_head is not None and answer.status == _OK:
                     by_websocket = WebSocketViewer(connection, accepting_head, viewer)
                     return await self._relay_messages(connection, by_websocket, origin, answer.framing, viewer)
@@ -114,9 +108,32 @@ class Gateway:
                 return await self._relay(connection, response, origin, answer.framing.length, viewer)
             except ViewerLeftError:
                 return EndReason.VIEWER_LEFT
-            except OriginError as error:
-                self.health.failed(route.origin.name, error.detail)
-                raise
+
+    def connection(self) -> OriginConnection:
+        """What a viewer's origin is asked on."""
+        return OriginConnection(connect_s=self.connect_s, head_s=self.origin_head_s)
+
+    async def ask(
+        self, origin: OriginConnection, head: RequestHead, route: SpliceRoute, forwarded_for: bytes
+    ) -> ResponseHead:
+        """The origin's answer to a viewer's request.
+
+        Raises:
+            OriginError: there is none.
+        """
+        fields = [(b"User-Agent", self.user_agent), (b"X-Forwarded-For", forwarded_for)]
+        fields += [(name, value) for name in _PASSED_ON if (value := head.get(name)) is not None]
+
+        def request(address: OriginAddress) -> bytes:
+            return forwarded_request_head(route.target, head.version, address.authority, fields)
+
+        try:
+            answer = await origin.ask(route.origin.addresses, request)
+        except OriginError as error:
+            self.health.failed(route.origin.name, error.detail)
+            raise
+        self.health.succeeded(route.origin.name)
+        return answer
 
     async def _relay(
         self, connection: ViewerSocket, response: bytes, origin: OriginConnection, length: int | None, viewer: Viewer
@@ -161,7 +178,7 @@ class Gateway:
             if patience.cancelled_caught:
                 return EndReason.STALLED
             viewer.begun()
-            return await self._unframe(origin, CHUNKED, send)
+            return await unframe(origin, CHUNKED, send, stall_s=self.stall_s)
 
         reason = await connection.unless_left(copy)
         if reason is EndReason.ORIGIN_ENDED:
@@ -197,7 +214,7 @@ class Gateway:
                         nursery.cancel_scope.cancel()
 
                     nursery.start_soon(feed_viewer)
-                    reason = await self._unframe(origin, framing, send)
+                    reason = await unframe(origin, framing, send, stall_s=self.stall_s)
                     nursery.cancel_scope.cancel()
             finally:
                 origin.close()
@@ -205,23 +222,28 @@ class Gateway:
 
         return await by_websocket.serve(play)
 
-    async def _unframe(
-        self, origin: OriginConnection, framing: Framing, send: Callable[[bytes], Awaitable[None]]
-    ) -> EndReason:
-        """Give the payload of the origin's body to `send` as it comes, and read on when that has returned."""
-        decoder = BodyDecoder(framing)
-        data = origin.first_bytes
-        try:
-            while True:
-                if payload := b"".join(decoder.receive_data(data)):
-                    await send(payload)
-                if decoder.finished:
-                    return EndReason.ORIGIN_ENDED
-                with trio.fail_after(self.stall_s):
-                    data = await origin.stream.receive_some(_READ_BYTES)
-                if not data:
-                    decoder.receive_eof()
-        except (ResponseError, trio.BrokenResourceError):
-            return EndReason.ORIGIN_LOST
-        except trio.TooSlowError:
-            return EndReason.STALLED
+
+async def unframe(
+    origin: OriginConnection, framing: Framing, send: Callable[[bytes], Awaitable[None]], *, stall_s: float
+) -> EndReason:
+    """Give the payload of the origin's body to `send` as it comes, and read on when that has returned.
+
+    Returns:
+        ORIGIN_ENDED, ORIGIN_LOST, or STALLED where nothing came for `stall_s`, or `send` was too slow for itself.
+    """
+    decoder = BodyDecoder(framing)
+    data = origin.first_bytes
+    try:
+        while True:
+            if payload := b"".join(decoder.receive_data(data)):
+                await send(payload)
+            if decoder.finished:
+                return EndReason.ORIGIN_ENDED
+            with trio.fail_after(stall_s):
+                data = await origin.stream.receive_some(_READ_BYTES)
+            if not data:
+                decoder.receive_eof()
+    except (ResponseError, trio.BrokenResourceError):
+        return EndReason.ORIGIN_LOST
+    except trio.TooSlowError:
+        return EndReason.STALLED
