@@ -70,7 +70,7 @@ async def serve(
             demo_url = f"http://127.0.0.1:{await nursery.start(DemoOrigin().serve)}" if demo else None
             server = _Server(pump, nursery, settings, demo_url)
             if listeners.admin:
-                server.start_admin(nursery, listeners.admin)
+                server.start_admin(nursery, listeners)
             status = await server.run(listeners, reload, on_ready)
             nursery.cancel_scope.cancel()
     _log.info("stopped", status=status)
@@ -183,7 +183,7 @@ class _Server:
             settings, self._origins(settings), access=self._access, pump=self._pump, health=self._health, demo=demo
         )
 
-    def start_admin(self, nursery: trio.Nursery, listeners: list[socket.socket]) -> None:
+    def start_admin(self, nursery: trio.Nursery, listeners: _Listeners) -> None:
         """Serve the admin side in `nursery`, beyond the drain."""
         from splice.admin import Admin, House  # only here: its libraries take longer to import than all the rest
 
@@ -198,10 +198,12 @@ class _Server:
                 pump_turns=lambda: self._pump.turns,
                 draining=lambda: self._draining,
                 version=__version__,
+                http=[socket_address(listener.getsockname()) for listener in listeners.http],
+                live_path=lambda: self._settings.live_path[0],
             )
         )
         self._let_into_admin()
-        nursery.start_soon(self._admin.serve, listeners)
+        nursery.start_soon(self._admin.serve, listeners.admin)
 
     def _let_into_admin(self) -> None:
         if self._admin is not None:

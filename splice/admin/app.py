@@ -16,7 +16,8 @@ from splice.admin.auth import SESSION_COOKIE, SESSION_S, Guard
 from splice.admin.events import EventFeed, EventStream
 from splice.admin.inventory import House, Inventory
 from splice.admin.metrics import CONTENT_TYPE, Metrics
-from splice.admin.models import Origins, Problem, Publishers, State, Streams, Viewers, problem
+from splice.admin.models import Door, Origins, Problem, Publishers, State, Streams, Viewers, problem
+from splice.admin.page import asset, content_security_policy
 
 __all__ = ["make_app"]
 
@@ -33,6 +34,7 @@ that `POST /api/v1/session` sets, for those who cannot send fields of their own.
 Limit = Annotated[int, Query(ge=1, le=_MOST, description="the most items to send")]
 Offset = Annotated[int, Query(ge=0, le=10**9, description="how many items to leave out first")]
 Stream = Annotated[str | None, Query(max_length=257, description="of this stream alone: app/stream")]
+Text = Annotated[str, Query(max_length=128, description="that peer, stream, route, origin or protocol holds")]
 Id = Annotated[str, Path(max_length=64, description="an item's id")]
 
 
@@ -48,7 +50,7 @@ def make_app(house: House, inventory: Inventory, metrics: Metrics, feed: EventFe
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(Exception, _bug_problem)
-    for router in (_lists(inventory), _kicks(inventory), _access(feed, guard), _state(house, metrics)):
+    for router in (_lists(inventory), _kicks(inventory), _access(feed, guard), _state(house, metrics), _page(house)):
         app.include_router(router)
     return app
 
@@ -62,8 +64,8 @@ def _lists(inventory: Inventory) -> APIRouter:
         return _json(Streams.model_construct(streams=found[offset : offset + limit], total=len(found)))
 
     @router.get("/viewers", response_model=Viewers, summary="Viewers, the oldest first")
-    async def viewers(limit: Limit = _MOST, offset: Offset = 0, stream: Stream = None) -> Response:
-        page, total = inventory.viewers(stream, offset, offset + limit)
+    async def viewers(limit: Limit = _MOST, offset: Offset = 0, stream: Stream = None, text: Text = "") -> Response:
+        page, total = inventory.viewers(stream, text, offset, offset + limit)
         return _json(Viewers.model_construct(viewers=page, total=total))
 
     @router.get("/publishers", response_model=Publishers, summary="Publishers and pulls, the oldest first")
@@ -159,6 +161,11 @@ def _state(house: House, metrics: Metrics) -> APIRouter:
             raise HTTPException(503, "the door is stopping and takes nobody in")
         return _json(State(status="ready", version=house.version))
 
+    @router.get("/api/v1/door", response_model=Door, summary="Where viewers come")
+    async def door() -> Response:
+        http, https = list(house.http), list(house.https)
+        return _json(Door(version=house.version, http=http, https=https, live_path=house.live_path()))
+
     @router.get(
         "/metrics",
         response_class=Response,
@@ -167,6 +174,23 @@ def _state(house: House, metrics: Metrics) -> APIRouter:
     )
     async def metrics_text() -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    return router
+
+
+def _page(house: House) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    ports = [int(address.rpartition(":")[2]) for address in (*house.http, *house.https)]
+    fields = {"Content-Security-Policy": content_security_policy(ports), "Referrer-Policy": "no-referrer"}
+
+    @router.api_route("/", methods=["GET", "HEAD"])
+    @router.api_route("/-/{name}", methods=["GET", "HEAD"])
+    async def page(request: Request) -> Response:
+        found = asset(request.scope["path"])
+        if found is None:
+            raise HTTPException(404)
+        content_type, content = found
+        return Response(content, headers={"Content-Type": content_type, **fields})
 
     return router
 

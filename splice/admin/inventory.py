@@ -8,7 +8,7 @@ Nothing is kept here but what the tables forget. On the splice route a stream is
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
@@ -39,6 +39,8 @@ class House:
         pump_turns: how often the pump has looked at what is ready.
         draining: whether the door has stopped accepting.
         version: of the door.
+        http, https: where viewers come, address:port.
+        live_path: of a stream's URL.
     """
 
     viewers: Viewers
@@ -50,6 +52,9 @@ class House:
     pump_turns: Callable[[], int]
     draining: Callable[[], bool]
     version: str
+    http: Sequence[str] = ()
+    https: Sequence[str] = ()
+    live_path: Callable[[], str] = lambda: "/live"
 
 
 class StreamKey(NamedTuple):
@@ -118,13 +123,16 @@ class Inventory:
         ]
         return items
 
-    def viewers(self, stream: str | None, first: int, last: int) -> tuple[list[ViewerItem], int]:
+    def viewers(self, stream: str | None, text: str, first: int, last: int) -> tuple[list[ViewerItem], int]:
         """The viewers from `first` up to `last` without it, the oldest first, and how many there are in all.
 
         Args:
             stream: `app/stream`, whose viewers are meant; None: everyone.
+            text: what a viewer's peer, address, stream, route, origin or protocol holds, in whichever case.
         """
         found = [each for each in self._house.viewers if stream is None or f"{each.app}/{each.stream}" == stream]
+        if text:
+            found = [each for each in found if text.casefold() in _searched(each)]
         return [_viewer_item(viewer) for viewer in found[first:last]], len(found)
 
     def publishers(self) -> list[PublisherItem]:
@@ -236,6 +244,13 @@ class Inventory:
             last_failure=_time(health.last_failure),
             last_error=health.last_error,
         )
+
+
+def _searched(viewer: Viewer) -> str:
+    of_stream = f"{viewer.app}/{viewer.stream}"
+    return " ".join(
+        (viewer.peer, viewer.address, of_stream, viewer.route, viewer.origin or "", viewer.protocol)
+    ).casefold()
 
 
 def _viewer_item(viewer: Viewer) -> ViewerItem:

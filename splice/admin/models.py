@@ -14,6 +14,7 @@ from splice.http import reason_phrase
 
 __all__ = [
     "Audio",
+    "Door",
     "OriginItem",
     "Origins",
     "Problem",
@@ -239,6 +240,16 @@ class Origins(BaseModel):
     model_config = _example({"origins": [_ORIGIN], "total": 1})
     origins: list[OriginItem]
     total: Annotated[int, Field(description="how many there are in all", ge=0)]
+
+
+class Door(BaseModel):
+    """Where viewers come."""
+
+    model_config = _example({"version": "0.1.0", "http": ["127.0.0.1:18090"], "https": [], "live_path": "/live"})
+    version: str
+    http: Annotated[list[str], Field(description="address:port of HTTP-FLV and WS-FLV; 0.0.0.0 and [::]: all of ours")]
+    https: Annotated[list[str], Field(description="the same by TLS")]
+    live_path: Annotated[str, Field(description="of a stream's URL")]
 
 
 class State(BaseModel):

@@ -309,7 +309,9 @@ async def test_health_is_for_everyone_by_any_name(path: str, house: AdminHouse) 
         assert (await client.get("/metrics")).status_code == 421
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/metrics", "/openapi.json", "/healthz/", "/readyz/../metrics"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/-/nothing", "/-/../metrics", "/metrics", "/openapi.json", "/healthz/", "/readyz/../metrics"]
+)
 async def test_nothing_else_is(path: str, house: AdminHouse) -> None:
     house.allow()
     async with house.client(peer=STRANGER) as client:

@@ -76,6 +76,7 @@ def test_the_document_has_every_path_of_the_contract() -> None:
         "GET /healthz",
         "GET /readyz",
         "GET /metrics",
+        "GET /api/v1/door",
     }
 
 
