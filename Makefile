@@ -9,9 +9,11 @@ PEERS := tests/e2e/peers
 PLAYER := splice/page/data/mpegts.js
 LISTEN ?= 18090
 BENCH ?= splice
+FUZZ_SECONDS ?= 20
+TARGET ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench docs clip player constraints clean
+.PHONY: help run test lint format fuzz bench docs clip player constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,6 +31,9 @@ lint: $(VENV)/.dev ## ruff, mypy and the import contracts
 
 format: $(VENV)/.dev ## ruff's formatter over everything
 	$(BIN)/ruff format .
+
+fuzz: $(VENV)/.fuzz ## every decoder under atheris (TARGET=chunk_reader for one, FUZZ_SECONDS=20 for each)
+	@$(BIN)/python -m fuzz $(TARGET) --seconds $(FUZZ_SECONDS)
 
 bench: $(VENV)/.dev ## the comparison with other servers (BENCH=splice)
 	@$(PEERS)/system ffmpeg nginx haproxy gcc
@@ -70,6 +75,10 @@ $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.fuzz: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[fuzz]'
+	@touch $@
 
 # The page's player is fetched, not kept here. The door does without it, and its page says so.
 player: ## fetch mpegts.js for the door's own page, where npm is

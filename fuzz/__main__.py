@@ -1,0 +1,55 @@
+"""The command line of the fuzzers: `python -m fuzz --help`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fuzz import campaign
+from fuzz.targets import NAMES, load
+
+
+def main() -> int:
+    """Status 0: no invariant was broken; 1: one was; 2: a usage error."""
+    if sys.argv[1:2] == ["--here"]:
+        campaign.fuzz_here(sys.argv[2], sys.argv[3:])
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Fuzz the decoders, one after the other.")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"all where none is named: {', '.join(NAMES)}")
+    parser.add_argument("--seconds", type=int, default=20, help="for each target (default: 20)")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="give the one target this input, without atheris")
+    parser.add_argument("--minimise", action="store_true", help="put into fuzz/corpus what campaigns have found of use")
+    options = parser.parse_args()
+    names = options.targets or NAMES
+    if unknown := sorted(set(names) - set(NAMES)):
+        parser.error(f"there is no target {unknown[0]}; there are {', '.join(NAMES)}")
+    if options.replay is not None:
+        if len(names) != 1:
+            parser.error("--replay wants one target")
+        load(names[0]).check(options.replay.read_bytes())
+        print(f"{names[0]} stands {options.replay}")
+        return 0
+    if options.minimise:
+        for name in names:
+            campaign.minimise(name)
+        return 0
+    return _fuzz(names, options.seconds)
+
+
+def _fuzz(names: list[str] | tuple[str, ...], seconds: int) -> int:
+    failures = 0
+    print(f"{'target':20} {'executions':>12} {'per CPU s':>10} {'edges':>7}")
+    for name in names:
+        done = campaign.run(name, seconds)
+        print(f"{name:20} {done.executions:12} {done.rate:10} {done.edges:7}", flush=True)
+        if not done.failed:
+            continue
+        failures += 1
+        print(done.log[-4000:])
+        if done.crash is not None:
+            print(f"{name} is broken; to see it again:\n    .venv/bin/python -m fuzz {name} --replay {done.crash}")
+        else:
+            print(f"{name} could not be run to its end; the log above says why")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""The targets, by name. Each is imported only when it is asked for, so that atheris instruments what it needs.
+
+A target has `check(data)`, which returns nothing whatever the bytes, or raises because an invariant is broken: its own
+AssertionError, or what a decoder should not have raised. MAX_BYTES is the longest input that is worth its time.
+"""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+__all__ = ["CORPUS", "NAMES", "Target", "load", "seeds"]
+
+NAMES: Final = (
+    "http_request_head",
+    "http_response",
+    "query_routing",
+    "websocket_input",
+    "amf0",
+    "amf3",
+    "flv_decoder",
+    "media_headers",
+    "chunk_reader",
+    "handshake",
+    "server_session",
+    "client_session",
+    "hub",
+)
+CORPUS: Final = Path(__file__).parents[1] / "corpus"
+
+
+class Target(Protocol):
+    """What a target's module has."""
+
+    MAX_BYTES: int
+    check: Callable[[bytes], None]
+
+
+def load(name: str) -> Target:
+    """The target called `name`, one of NAMES."""
+    return cast(Target, importlib.import_module(f"fuzz.targets.{name}"))
+
+
+def seeds(name: str) -> list[Path]:
+    """The files of a target's corpus: small inputs to start from, and what once was a crash."""
+    return sorted(path for path in CORPUS.joinpath(name).iterdir() if path.is_file())
