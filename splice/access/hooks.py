@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 from urllib.parse import parse_qsl, urlencode
 
 import httpx
@@ -129,21 +129,22 @@ class HookCalls:
         problem = f"no answer within {hooks.timeout_s:g} s"
         with trio.move_on_after(hooks.timeout_s):
             try:
-                # The status is in the answer's head, and the body may be of any size: leaving the block closes on it.
-                async with (
-                    turn,
-                    self._open_client().stream(
-                        "POST",
-                        url,
-                        content=_form(call, request),
-                        headers={"Content-Type": "application/x-www-form-urlencoded"},
-                    ) as response,
-                ):
+                async with turn:
+                    response = await self._send(url, _form(call, request))
+                    # The status is in the answer's head, and the body may be of any size: it is not read.
+                    await response.aclose()
                     return response.status_code
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 problem = str(error) or type(error).__name__
         _log.warning("hook.failed", hook=f"on_{call}", url=redact(url), id=request.client_id, error=problem)
         return None
+
+    async def _send(self, url: str, form: bytes) -> httpx.Response:
+        client = self._open_client()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        post = client.build_request("POST", url, content=form, headers=headers)
+        post.stream = _Body(form)
+        return await client.send(post, stream=True)
 
     def _open_client(self) -> httpx.AsyncClient:
         # No connection is kept, so there is nothing to close in the end.
@@ -157,6 +158,21 @@ class HookCalls:
                 headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
             )
         return self._client
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body in one piece. httpx's own is an async generator, and a cancellation leaves that unfinished."""
+
+    def __init__(self, content: bytes) -> None:
+        self._pieces: Final = iter((content,))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
 
 
 def _form(call: str, request: PublishRequest) -> bytes:

@@ -128,7 +128,10 @@ class HookServer:
         body = b""
         while not isinstance(event := connection.next_event(), h11.EndOfMessage):
             if event is h11.NEED_DATA:
-                connection.receive_data(await stream.receive_some())
+                data = await stream.receive_some()
+                if not data:
+                    raise trio.BrokenResourceError  # the door gave up before all was sent
+                connection.receive_data(data)
             elif isinstance(event, h11.Request):
                 assert event.method == b"POST"
                 self.heads.append({name.decode(): value.decode() for name, value in event.headers})
