@@ -44,7 +44,7 @@ function signedIn() {
   signingIn ??= new Promise((resolve) => {
     const form = dialog.querySelector("form");
     const complaint = dialog.querySelector(".error");
-    const refuse = (event) => event.preventDefault(); // Escape: there is nothing to see without the token
+    const stay = () => dialog.showModal(); // after Escape: there is nothing to see without the token
     const submit = async (event) => {
       event.preventDefault();
       try {
@@ -61,13 +61,13 @@ function signedIn() {
       form.reset();
       complaint.textContent = "";
       form.removeEventListener("submit", submit);
-      dialog.removeEventListener("cancel", refuse);
+      dialog.removeEventListener("close", stay);
       dialog.close();
       signingIn = null;
       resolve();
     };
     form.addEventListener("submit", submit);
-    dialog.addEventListener("cancel", refuse);
+    dialog.addEventListener("close", stay);
     dialog.showModal();
   });
   return signingIn;

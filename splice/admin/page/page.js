@@ -65,7 +65,7 @@ async function kick(kind, item, name) {
     await end(kind, item.id);
     await refresh();
   } catch (error) {
-    showState(error.message, true);
+    complain(error instanceof TypeError ? say("lost") : error.message);
   }
 }
 
@@ -157,8 +157,19 @@ const viewersFilter = byId("viewers-filter");
 const viewersChart = new Chart("viewers-chart", say("viewers"), number);
 const outChart = new Chart("out-chart", say("bytes_out"), bitRate);
 let streams = [];
+let streamsTotal = 0;
+
+// What went wrong with a button stays to be read, whatever the next look says.
+const READ_MS = 8000;
+let readUntil = 0;
+function complain(text) {
+  readUntil = 0;
+  showState(text, true);
+  readUntil = performance.now() + READ_MS;
+}
 
 function showState(text, isBad) {
+  if (performance.now() < readUntil) return;
   const state = byId("state");
   if (state.textContent !== text) state.textContent = text;
   state.classList.toggle("error", isBad);
@@ -174,7 +185,7 @@ function wantedStreams() {
 
 function showStreams() {
   const wanted = wantedStreams();
-  byId("streams-count").textContent = number(streams.length);
+  byId("streams-count").textContent = number(streamsTotal);
   streamsPager.show(wanted.length);
   streamsTable.show(wanted.slice(streamsPager.offset, streamsPager.offset + PAGE));
 }
@@ -190,7 +201,7 @@ async function showViewers() {
   else await showViewers();
 }
 
-async function showTotals() {
+function showTotals() {
   const everyone = streams.reduce((sum, stream) => sum + stream.viewers, 0);
   viewersChart.add(everyone, performance.now());
   byId("viewers-now").textContent = number(everyone);
@@ -205,6 +216,7 @@ async function look() {
     showViewers(),
   ]);
   streams = foundStreams.streams;
+  streamsTotal = foundStreams.total;
   const now = performance.now();
   streamsIn.look(streams, (stream) => stream.bytes_in, now);
   streamsOut.look(streams, (stream) => stream.bytes_out, now);

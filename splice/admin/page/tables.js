@@ -41,6 +41,7 @@ export class Table {
         const cell = row.element.cells[at];
         const value = text(item);
         if (cell.textContent !== value) cell.textContent = value;
+        cell.classList.toggle("none", value === "–");
         if (tone) cell.dataset.tone = tone(item);
       });
       if (this.actions) this.showActions(row);
@@ -82,6 +83,7 @@ export class Table {
       button.type = "button";
       button.textContent = label;
       button.className = kind || "";
+      button.setAttribute("aria-label", `${label}: ${row.element.cells[0].textContent}`);
       button.addEventListener("click", () => this.actions(row.item)[at]?.act());
       return button;
     });

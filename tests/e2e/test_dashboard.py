@@ -1,0 +1,213 @@
+"""The dashboard in Debian's Chromium: a real door's streams seen, played, ended; and what only a made-up API shows."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from playwright.sync_api import Locator, Page, Route, expect, sync_playwright
+from pydantic import BaseModel
+
+from splice.admin.models import StreamItem, Video, ViewerItem
+from splice.page import asset
+from tests.e2e.door import Door, running_door
+from tests.e2e.origins import publishing
+from tests.e2e.processes import need
+from tests.e2e.viewers import ffmpeg_watching
+
+TOKEN = "a-token-of-some-length"
+ELSEWHERE = "splice.example.org"
+SOON_MS = 15_000
+
+
+@pytest.fixture
+def chromium() -> str:
+    if asset("/-/mpegts.js") is None:
+        pytest.skip("mpegts.js was not fetched (`make player`)")
+    return need("chromium")
+
+
+@contextmanager
+def page_of(chromium: str, door: Door, *, host: str = "127.0.0.1", locale: str = "en-GB") -> Iterator[Page]:
+    """The dashboard, not yet loaded; nothing may break its policy, and none of its scripts may fail."""
+    port = door.ready["admin"][0].rpartition(":")[2]
+    arguments = [
+        *("--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required"),
+        f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        try:
+            page = browser.new_page(base_url=f"http://{host}:{port}", locale=locale)
+            page.set_default_timeout(SOON_MS)
+            expect.set_options(timeout=SOON_MS)
+            faults: list[str] = []
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("console", lambda said: faults.append(said.text) if "Security Policy" in said.text else None)
+            yield page
+            assert faults == []
+        finally:
+            browser.close()
+
+
+async def browsed(look: Callable[[], None]) -> None:
+    """Run what a test does in the browser: in a thread, since playwright's face for tasks wants asyncio."""
+    await trio.to_thread.run_sync(look)
+
+
+def row(page: Page, table: str, text: str) -> Locator:
+    return page.locator(f"#{table} tbody tr").filter(has_text=text)
+
+
+def example_of(model: type[BaseModel]) -> dict[str, Any]:
+    (example,) = model.model_json_schema()["examples"]
+    return example
+
+
+def wait_played(page: Page, videos: int) -> None:
+    playing = (
+        "count => [...document.querySelectorAll('video')].filter(video => video.currentTime > 0.5).length >= count"
+    )
+    page.wait_for_function(playing, arg=videos)
+
+
+async def test_streams_are_seen_played_and_their_viewers_kicked_by_the_keyboard(tmp_path: Path, chromium: str) -> None:
+    def look() -> None:
+        with page_of(chromium, door) as page:
+            page.goto("/")
+            stream = row(page, "streams", "myapp/test")
+            expect(stream).to_contain_text("320×180")
+            expect(stream).to_contain_text(re.compile(r"avc1\.\w+ · mp4a\.40\.2"))
+            expect(stream).to_contain_text(re.compile(r"\d+ kbit/s"))
+            demo = row(page, "streams", "demo/clock")
+            expect(demo).to_contain_text("splice")
+            expect(row(page, "origins", "demo")).to_contain_text("up")
+
+            stream.get_by_text("Play", exact=True).click()
+            wait_played(page, 1)
+            expect(page.locator("#player-delay")).to_contain_text(re.compile(r"\d\.\d s behind live · 320×180"))
+            page.locator("#transport").select_option("http")
+            expect(row(page, "viewers", "http-flv")).to_have_count(3)
+            page.locator("#wall-all").click()
+            wait_played(page, 3)
+            expect(row(page, "viewers", "ws-flv")).to_have_count(2)
+            page.locator("#wall-close").click()
+            page.locator("#player-stop").click()
+            expect(page.locator("#viewers tbody tr")).to_have_count(2)
+
+            button = row(page, "viewers", "myapp/test").get_by_text("End", exact=True)
+            button.focus()
+            page.keyboard.press("Enter")
+            expect(page.locator("#question")).to_contain_text("myapp/test?")
+            page.keyboard.press("Escape")
+            expect(button).to_be_focused()
+            page.keyboard.press("Enter")
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+            expect(page.locator("#viewers tbody tr")).to_have_count(1)
+            expect(page.locator("#log")).to_contain_text("reason=kicked")
+            expect(page.locator("#state")).to_have_text("Live")
+
+    async with (
+        running_door(tmp_path, "--demo", "--admin", "0", "--rtmp", "127.0.0.1:0") as door,
+        publishing(door.rtmp_url("myapp/test")),
+        ffmpeg_watching(f"{door.http_url}/live?src=demo&app=demo&stream=clock"),
+        ffmpeg_watching(f"{door.http_url}/myapp/test.flv") as kicked,
+    ):
+        await browsed(look)
+        await kicked.ended()
+        await door.logged("viewer.end", stream="test", reason="kicked")
+
+
+async def test_a_name_with_markup_in_it_is_text_and_a_thousand_viewers_are_pages(tmp_path: Path, chromium: str) -> None:
+    name = "<img src=x onerror=document.title='owned'>/<b>bold</b>"
+    viewer = example_of(ViewerItem)
+
+    def answer(items: str, found: list[dict[str, Any]], total: int) -> Callable[[Route], None]:
+        return lambda route: route.fulfill(json={items: found, "total": total})
+
+    def page_of_viewers(route: Route) -> None:
+        first = int(route.request.url.partition("&offset=")[2].partition("&")[0])
+        found = [{**viewer, "id": f"v{at}", "peer": f"p{at}:1", "stream": name} for at in range(first, first + 100)]
+        route.fulfill(json={"viewers": found, "total": 1000})
+
+    stream = {**example_of(StreamItem), "name": name, "origin": name, "video": {**example_of(Video), "codec": name}}
+    stream["publisher"] = {**stream["publisher"], "protocol": name}
+    event = {"event": name, "level": "info", "timestamp": "2026-11-23T22:00:00Z", "path": name}
+
+    def look() -> None:
+        with page_of(chromium, door) as page:
+            page.route("**/api/v1/streams", answer("streams", [stream], 1))
+            page.route("**/api/v1/origins", answer("origins", [], 0))
+            page.route("**/api/v1/viewers?*", page_of_viewers)
+            page.route("**/api/v1/events", lambda route: route.fulfill(body=f"data: {json.dumps(event)}\n\n"))
+            page.goto("/")
+            expect(page.locator("#streams tbody td").first).to_have_text(name)
+            expect(page.locator("#log b").first).to_have_text(name)
+            expect(page.locator("#viewers tbody tr")).to_have_count(100)
+            expect(page.locator("#viewers tbody td").nth(3)).to_have_text(name)
+            row(page, "streams", "bold").get_by_text("End", exact=True).click()
+            expect(page.locator("#question")).to_contain_text(name)
+            page.keyboard.press("Escape")
+            assert page.locator("main img, main b >> text=/^bold$/").count() == 0
+            assert page.title() == "splice"
+
+            page.locator("#viewers-title").locator("xpath=../..").get_by_text("Next").click()
+            expect(page.locator("#viewers tbody td").first).to_have_text("192.0.2.7 (p100:1)")
+            expect(page.locator("#viewers tbody tr")).to_have_count(100)
+            expect(page.locator(".pager").last).to_contain_text("101 to 200 of 1,000")
+            with page.expect_request(re.compile(r"\?limit=100&offset=0&text=a%20b%26c$")):
+                page.locator("#viewers-filter").fill("a b&c")
+
+    async with running_door(tmp_path, "--demo", "--admin", "0") as door:
+        await browsed(look)
+
+
+async def test_from_elsewhere_the_page_asks_for_the_token_once(tmp_path: Path, chromium: str) -> None:
+    def look() -> None:
+        with page_of(chromium, door, host=ELSEWHERE) as page:
+            page.goto("/")
+            dialog = page.locator("#sign-in")
+            expect(dialog).to_be_visible()
+            page.keyboard.press("Escape")
+            expect(dialog).to_be_visible()
+            page.locator("#sign-in input").fill("a wrong one")
+            page.keyboard.press("Enter")
+            expect(dialog.get_by_role("alert")).to_have_text("This is not the token.")
+            page.locator("#sign-in input").fill(TOKEN)
+            page.keyboard.press("Enter")
+            expect(dialog).to_be_hidden()
+            expect(page.locator("#state")).to_have_text("Live")
+            assert TOKEN not in page.url
+            page.reload()
+            expect(page.locator("#state")).to_have_text("Live")
+            expect(dialog).to_be_hidden()
+
+    config = f'[admin]\ntoken = "{TOKEN}"\nallowed_hosts = ["{ELSEWHERE}"]\n'
+    async with running_door(tmp_path, "--demo", "--admin", "0", config=config) as door:
+        await browsed(look)
+
+
+async def test_without_its_player_the_page_says_so_in_one_line_and_all_else_works_also_in_chinese(
+    tmp_path: Path, chromium: str
+) -> None:
+    def look() -> None:
+        with page_of(chromium, door, locale="zh-CN") as page:
+            page.route("**/-/mpegts.js", lambda route: route.fulfill(status=404))
+            page.goto("/")
+            expect(page.locator("#no-player")).to_contain_text("mpegts.js")
+            expect(page.locator("#state")).to_have_text("实时")
+            assert page.locator("html").get_attribute("lang") == "zh"
+            buttons = row(page, "streams", "demo/clock").get_by_role("button")
+            expect(buttons).to_have_text(["断开"])
+            expect(page.locator("#wall-all")).to_be_hidden()
+
+    async with (
+        running_door(tmp_path, "--demo", "--admin", "0") as door,
+        ffmpeg_watching(f"{door.http_url}/live?src=demo&app=demo&stream=clock"),
+    ):
+        await browsed(look)
