@@ -105,6 +105,22 @@ def _parser() -> argparse.ArgumentParser:
         type=_listen_address,
         help="API and metrics; without HOST for this machine alone",
     )
+    add(
+        "--tls",
+        metavar="[HOST:]PORT",
+        action="append",
+        type=_listen_address,
+        help="the same streams by HTTPS, HTTP/2 and WSS; repeatable",
+    )
+    add(
+        "--rtmps",
+        metavar="[HOST:]PORT",
+        action="append",
+        type=_listen_address,
+        help="as --rtmp, over TLS; repeatable",
+    )
+    add("--tls-cert", metavar="FILE", help="of --tls and --rtmps: the certificate and its issuers' in PEM")
+    add("--tls-key", metavar="FILE", help="its key in PEM")
     add("--demo", action="store_true", help="add the embedded origin `demo`, a clip that plays for ever")
     add(
         "--config",
@@ -154,6 +170,13 @@ def _load(flags: argparse.Namespace, file: Path | None) -> Settings:
         given[("rtmp_listen",)] = ("--rtmp", flags.rtmp)
     if flags.admin:
         given[("admin_listen",)] = ("--admin", flags.admin)
+    tls = (
+        ("listen", "--tls", flags.tls),
+        ("rtmps_listen", "--rtmps", flags.rtmps),
+        ("cert", "--tls-cert", flags.tls_cert),
+        ("key", "--tls-key", flags.tls_key),
+    )
+    given.update({("tls", name): (flag, value) for name, flag, value in tls if value is not None})
     for name, url in flags.origin or ():
         key = ("origins", name, "url")
         if key in given:

@@ -12,7 +12,7 @@ from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 from splice.websocket import WebSocketViewer
 
-__all__ = ["Egress"]
+__all__ = ["Egress", "stream_head"]
 
 _OK: Final = 200
 
@@ -52,7 +52,7 @@ class Egress:
                 lambda: self._play(connection, found, viewer, WEBSOCKET_FLV, by_websocket.open)
             )
         chunked = head.version >= (1, 1)
-        response = _response_head(chunked=chunked, cors_fields=cors_fields)
+        response = stream_head(chunked=chunked, cors_fields=cors_fields)
 
         async def look() -> EndReason:
             async with found:
@@ -99,7 +99,8 @@ class Egress:
                 return await feed(subscriber, connection.socket, stall_s=self.stall_s)
 
 
-def _response_head(*, chunked: bool, cors_fields: Fields) -> bytes:
+def stream_head(*, chunked: bool, cors_fields: Fields) -> bytes:
+    """The head that every viewer of a live stream gets."""
     fields = [
         (b"Content-Type", b"video/x-flv"),
         (b"Cache-Control", b"no-store"),

@@ -7,6 +7,7 @@ One connection is one task, which owns all that is opened for it. From accept to
 """
 
 import socket
+import ssl
 from collections.abc import Awaitable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
@@ -36,14 +37,15 @@ from splice.access import (
     PublishRequest,
     read_parameters,
 )
-from splice.hub import Hub, LiveStream, NameTakenError
-from splice.hub.feeding import feed
+from splice.hub import Hub, LiveStream, NameTakenError, Subscriber
+from splice.hub.feeding import feed, feed_by
 from splice.listeners import socket_address
 from splice.origins import OriginError
 from splice.routing import RoutingError, is_name
 from splice.rtmp_connection import RtmpConnection
 from splice.rtmp_player import RtmpPlayer
 from splice.stats import EndReason, LimitReachedError, Publisher, Publishers, Viewer, Viewers
+from splice.tls import shake_hands
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
 __all__ = ["RtmpDoor", "RtmpRules"]
@@ -106,12 +108,18 @@ class _Refused(Exception):  # noqa: N818 -- not an error of ours: the answer tha
 
 
 class RtmpDoor:
-    """Serves the connections of the RTMP listeners."""
+    """Serves the connections of the RTMP listeners.
+
+    Attributes:
+        rules: what connections are judged by, from the next one on.
+        tls: what the next RTMPS connection is greeted with.
+    """
 
     def __init__(
         self, *, rules: RtmpRules, hub: Hub, find_stream: FindStream, publishers: Publishers, viewers: Viewers
     ) -> None:
         self.rules = rules
+        self.tls: ssl.SSLContext | None = None
         self._hub: Final = hub
         self._find_stream: Final = find_stream
         self._publishers: Final = publishers
@@ -126,12 +134,22 @@ class RtmpDoor:
 
     async def serve(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
         """Serve one connection, and close it. No error of it leaves this method; a cancellation does."""
+        await self._serve_one(accepted, peer, None)
+
+    async def serve_tls(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
+        """The same for an RTMPS connection; `tls` has to be set."""
+        await self._serve_one(accepted, peer, self.tls)
+
+    async def _serve_one(self, accepted: socket.socket, peer: tuple[str, int], tls: ssl.SSLContext | None) -> None:
         with ViewerSocket(accepted, peer[0], socket_address(peer)) as viewer_socket:
             if self._pending >= self.rules.pending:
                 _log.warning("rtmp.refused", peer=viewer_socket.peer, detail="too many connections that do nothing")
                 return
             with RtmpConnection(viewer_socket, self._budget) as connection:
                 try:
+                    if tls is not None:
+                        with self._one_pending():
+                            await shake_hands(viewer_socket, tls, seconds=self.rules.head_s)
                     await self._serve(connection)
                 except ViewerLeftError:
                     pass  # before it published or played, or while it was told something: nobody is left to tell
@@ -338,6 +356,15 @@ class RtmpDoor:
             reason = viewer.ended_by or reason
             log.info("viewer.end", **viewer.figures, reason=reason)
 
+    @staticmethod
+    async def _feed(client: ViewerSocket, subscriber: Subscriber, stall_s: float) -> EndReason:
+        if client.send_now is None:
+            try:
+                return await feed_by(subscriber, client.send, stall_s=stall_s)
+            except ViewerLeftError:
+                return EndReason.VIEWER_LEFT
+        return await feed(subscriber, client.socket, stall_s=stall_s)
+
     async def _serve_player(
         self, connection: RtmpConnection, request: PlayRequested, viewer: Viewer, rules: RtmpRules, src: str | None
     ) -> EndReason:
@@ -357,7 +384,7 @@ class RtmpDoor:
                     with live.subscribed(subscriber):
                         viewer.begun()
                         if player.hear():
-                            reason = await feed(subscriber, connection.socket.socket, stall_s=rules.stall_s)
+                            reason = await self._feed(connection.socket, subscriber, rules.stall_s)
             except (RoutingError, OriginError) as error:
                 failure = error  # carried over the nursery, which would wrap it in a group
             nursery.cancel_scope.cancel()

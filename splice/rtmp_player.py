@@ -37,7 +37,7 @@ class RtmpPlayer:
         self._request.accept()  # and no trust: a player has nothing to say that is long
         self._subscriber = Subscriber(
             RtmpForm(self._request.message_stream_id, RTMP_CHUNK_SIZE),
-            send=self._connection.socket.socket.send,
+            send=self._connection.socket.send_now,
             meter=viewer,
             max_bytes=live.limits.backlog_bytes,
             max_s=live.limits.backlog_s,

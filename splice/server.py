@@ -7,9 +7,9 @@ SIGTERM, SIGINT: close the listeners, wait for the viewers, then cancel; SIGHUP:
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 import trio
@@ -31,9 +31,11 @@ from splice.reception import DoorRules, Reception
 from splice.rtmp_door import RtmpDoor
 from splice.rules import USER_AGENT, access_rules, door_rules, forward_rules, hub_limits, pull_timeouts, rtmp_rules
 from splice.stats import EndReason, Publishers, Viewers
+from splice.tls import Certificate
 
 if TYPE_CHECKING:
     from splice.admin import Admin
+    from splice.https import HttpsDoor
 
 __all__ = ["DEMO_ORIGIN", "serve"]
 
@@ -44,6 +46,8 @@ _CLEAN_EXIT: Final = 0
 _INTERRUPTED_EXIT: Final = 130
 _DESCRIPTORS_A_VIEWER: Final = 2  # its own and its origin's
 _SPARE_DESCRIPTORS: Final = 64  # listeners, epolls, log, time zone files, a dial's extra attempts, pipes
+
+_ServeOne: TypeAlias = Callable[[socket.socket, tuple[str, int]], Awaitable[None]]
 
 _log = structlog.get_logger()
 
@@ -84,13 +88,17 @@ class _Listeners:
     http: list[socket.socket]
     rtmp: list[socket.socket]
     admin: list[socket.socket]
+    https: list[socket.socket]
+    rtmps: list[socket.socket]
 
     @classmethod
     def open(cls, settings: Settings, *, demo: bool) -> "_Listeners":
-        listeners = cls([], [], [])
+        listeners = cls([], [], [], [], [])
         try:
             listeners.http.extend(open_listeners(map(ListenAddress.parse, settings.listen)))
             listeners.rtmp.extend(open_listeners(map(ListenAddress.parse, settings.rtmp_listen)))
+            listeners.https.extend(open_listeners(map(ListenAddress.parse, settings.tls.listen)))
+            listeners.rtmps.extend(open_listeners(map(ListenAddress.parse, settings.tls.rtmps_listen)))
             listeners.admin.extend(_open_admin(settings.admin_listen, demo=demo))
         except BaseException:
             listeners.close()
@@ -99,7 +107,7 @@ class _Listeners:
 
     def close_doors(self) -> None:
         """Close those where viewers and publishers come; the admin side goes on while these leave."""
-        for listener in (*self.http, *self.rtmp):
+        for listener in (*self.http, *self.rtmp, *self.https, *self.rtmps):
             listener.close()
 
     def close(self) -> None:
@@ -172,6 +180,21 @@ class _Server:
             publishers=self._publishers,
             viewers=self._viewers,
         )
+        self._https_door = self._made_https_door(reception) if settings.tls.listen else None
+        certificate = _certificate(settings)
+        if certificate is not None:
+            self._show(certificate)
+
+    def _made_https_door(self, reception: Reception) -> "HttpsDoor":
+        from splice.https import HttpsDoor  # only here, as the admin side: who has no TLS waits for no Hypercorn
+
+        return HttpsDoor(rules=self._door.rules, reception=reception)
+
+    def _show(self, certificate: Certificate) -> None:
+        """Greet TLS connections with this certificate from now on."""
+        self._rtmp_door.tls = certificate.rtmps
+        if self._https_door is not None:
+            self._https_door.context = certificate.https
 
     def _origins(self, settings: Settings) -> dict[str, OriginSettings]:
         demo = {} if self._demo_url is None else {DEMO_ORIGIN: OriginSettings(url=self._demo_url)}
@@ -216,9 +239,9 @@ class _Server:
         async with trio.open_nursery() as connections:
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
                 async with trio.open_nursery() as accepting:
-                    for sockets, door in ((listeners.http, self._door), (listeners.rtmp, self._rtmp_door)):
+                    for sockets, serve_one in self._doors(listeners):
                         for listener in sockets:
-                            accepting.start_soon(accept_forever, listener, _starter(connections, door))
+                            accepting.start_soon(accept_forever, listener, _starter(connections, serve_one))
                     on_ready(self._announce(listeners))
                     async for number in signals:
                         if number != signal.SIGHUP:
@@ -232,18 +255,27 @@ class _Server:
         await self._hook_calls.wait_told()
         return status
 
+    def _doors(self, listeners: _Listeners) -> Iterator[tuple[list[socket.socket], _ServeOne]]:
+        """The listeners, and who serves the connections of each."""
+        yield listeners.http, self._door.serve
+        yield listeners.rtmp, self._rtmp_door.serve
+        yield listeners.rtmps, self._rtmp_door.serve_tls
+        if self._https_door is not None:
+            yield listeners.https, self._https_door.serve
+
     def _announce(self, listeners: _Listeners) -> str:
-        http, rtmp, admin = (
+        http, rtmp, admin, https, rtmps = (
             [socket_address(listener.getsockname()) for listener in group]
-            for group in (listeners.http, listeners.rtmp, listeners.admin)
+            for group in (listeners.http, listeners.rtmp, listeners.admin, listeners.https, listeners.rtmps)
         )
-        _log.info("ready", http=http, rtmp=rtmp, admin=admin, https=[], rtmps=[], version=__version__)
+        _log.info("ready", http=http, rtmp=rtmp, admin=admin, https=https, rtmps=rtmps, version=__version__)
         return http[0]
 
     def _reload(self, reload: Callable[[], Settings]) -> None:
         try:
             settings = reload()
-        except ConfigError as error:
+            certificate = _certificate(settings)
+        except (ConfigError, OSError) as error:  # the latter of a certificate that is being replaced this very moment
             _log.error("reload.failed", error=str(error), consequence="the old configuration stays in force")
             return
         needs_restart = settings.waiting_for_restart(self._started_with)
@@ -251,6 +283,10 @@ class _Server:
         self._access = access_rules(settings, self._hook_calls)
         self._door.rules = self._door_rules(settings)
         self._rtmp_door.rules = rtmp_rules(settings, self._access)
+        if self._https_door is not None:
+            self._https_door.rules = self._door.rules
+        if certificate is not None:
+            self._show(certificate)
         self._let_into_admin()
         self._hub.takeover_s = settings.hub.takeover_s
         self._relays.timeouts = pull_timeouts(settings)
@@ -285,8 +321,19 @@ class _Server:
         return status
 
 
-def _starter(connections: trio.Nursery, door: Door | RtmpDoor) -> Callable[[socket.socket, tuple[str, int]], None]:
-    return lambda accepted, peer: connections.start_soon(door.serve, accepted, peer)
+def _starter(connections: trio.Nursery, serve_one: _ServeOne) -> Callable[[socket.socket, tuple[str, int]], None]:
+    return lambda accepted, peer: connections.start_soon(serve_one, accepted, peer)
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    """The configured one; None where there is none."""
+    file = settings.tls.cert
+    if not file:
+        return None
+    certificate = Certificate.load(file, settings.tls.key)
+    if certificate.fault is not None:
+        _log.warning("tls.certificate", file=file, fault=certificate.fault, consequence="clients refuse to connect")
+    return certificate
 
 
 def _raise_descriptor_limit(viewers: int) -> None:

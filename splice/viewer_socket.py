@@ -5,6 +5,7 @@ answer arrives.
 """
 
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -15,7 +16,7 @@ from protocol import NEED_DATA
 from splice.http import RequestHead, RequestParser
 from splice.pump import DROPPED_INPUT_BYTES
 
-__all__ = ["ViewerLeftError", "ViewerSocket"]
+__all__ = ["ViewerLeftError", "ViewerSocket", "unless"]
 
 T = TypeVar("T")
 
@@ -38,14 +39,15 @@ class ViewerSocket:
 
     Attributes:
         socket: the non-blocking socket, for the pump.
-        stream: the same socket as Trio's stream.
+        stream: the same socket as Trio's stream, or, after `start_tls`, TLS over it.
         address: the peer's address.
         peer: the peer as `address:port`, IPv6 in brackets.
     """
 
     def __init__(self, accepted: socket.socket, address: str, peer: str) -> None:
         self.socket: Final = accepted
-        self.stream: Final = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+        self._transport: Final = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+        self.stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] = self._transport
         self.address: Final = address
         self.peer: Final = peer
         if _TCP_NOTSENT_LOWAT is not None:
@@ -60,7 +62,23 @@ class ViewerSocket:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stream.socket.close()
+        self._transport.socket.close()
+
+    @property
+    def send_now(self) -> Callable[[bytes | memoryview], int] | None:
+        """The socket's own non-blocking send; None where what is sent has to pass TLS."""
+        return self.socket.send if self.stream is self._transport else None
+
+    async def start_tls(self, context: ssl.SSLContext) -> trio.SSLStream[trio.SocketStream]:
+        """Go on over TLS, which is the client's to begin.
+
+        Raises:
+            trio.BrokenResourceError: it does not.
+        """
+        stream = trio.SSLStream(self._transport, context, server_side=True)
+        await stream.do_handshake()
+        self.stream = stream
+        return stream
 
     async def read_head(self) -> RequestHead:
         """The head of the viewer's request. A cancellation leaves nothing that could be read again.
@@ -91,28 +109,7 @@ class ViewerSocket:
         Raises:
             ViewerLeftError: the viewer has left; `function` was cancelled.
         """
-        result: T
-        error: Exception | None = None
-        left = True
-
-        async def call() -> None:
-            nonlocal result, error, left
-            try:
-                result = await function()
-            except Exception as caught:  # noqa: BLE001 -- carried over the nursery, which would wrap it in a group
-                error = caught
-            left = False
-            nursery.cancel_scope.cancel()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(call)
-            await self._wait_left(receive)
-            nursery.cancel_scope.cancel()
-        if left:
-            raise ViewerLeftError
-        if error is not None:
-            raise error
-        return result
+        return await unless(lambda: self._wait_left(receive), function)
 
     async def send(self, data: bytes) -> None:
         """Send all of `data`.
@@ -133,6 +130,9 @@ class ViewerSocket:
         with trio.move_on_after(_LINGER_S):
             try:
                 await self.stream.send_all(last)
+                if isinstance(self.stream, trio.SSLStream):
+                    await self.stream.unwrap()
+                    return
                 await self.stream.send_eof()
             except trio.BrokenResourceError:
                 return
@@ -156,5 +156,35 @@ class ViewerSocket:
                 return
             if receive is None:
                 dropped += len(data)
-            elif not receive(data):
+            elif not receive(bytes(data)):
                 return
+
+
+async def unless(left: Callable[[], Awaitable[None]], function: Callable[[], Awaitable[T]]) -> T:
+    """What `function` returns or raises, unless `left` returns before.
+
+    Raises:
+        ViewerLeftError: it has; `function` was cancelled.
+    """
+    result: T
+    error: Exception | None = None
+    has_left = True
+
+    async def call() -> None:
+        nonlocal result, error, has_left
+        try:
+            result = await function()
+        except Exception as caught:  # noqa: BLE001 -- carried over the nursery, which would wrap it in a group
+            error = caught
+        has_left = False
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        await left()
+        nursery.cancel_scope.cancel()
+    if has_left:
+        raise ViewerLeftError
+    if error is not None:
+        raise error
+    return result

@@ -88,6 +88,8 @@ class _Connection:
                 async with TaskGroup() as self._group:
                     http2 = isinstance(self._stream, trio.SSLStream) and self._stream.selected_alpn_protocol() == "h2"
                     self._protocol = self._made(Http2) if http2 else self._made(H11Protocol)
+                    if isinstance(self._protocol, Http2):
+                        self._protocol.send_s = self._send_s
                     self._reading.deadline = trio.current_time() + self._idle_s
                     await self._protocol.initiate()
                     nursery.start_soon(self._handle)

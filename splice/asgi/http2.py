@@ -22,6 +22,9 @@ _UNREAD_ANSWERS_BYTES: Final = 64 * 1024
 class Http2(H2Protocol):
     """One connection's HTTP/2."""
 
+    send_s: float = 30.0
+    """Seconds in which a piece must be taken that nobody else sees the time of, such as Hypercorn's own close frame."""
+
     _handler: trio.lowlevel.Task | None = None  # whose task takes what the viewer sends
 
     async def handle(self, event: Event) -> None:
@@ -43,7 +46,8 @@ class Http2(H2Protocol):
         if buffer is None:
             return
         if trio.lowlevel.current_task() is not self._handler:
-            await buffer.drain()
+            with trio.move_on_after(self.send_s):
+                await buffer.drain()
         elif len(buffer.buffer) > _UNREAD_ANSWERS_BYTES:
             # A pong, which Hypercorn sends out of the task that has to see the WINDOW_UPDATE: it cannot wait for one.
             await self.send(Closed())

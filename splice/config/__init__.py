@@ -18,6 +18,7 @@ from splice.config.settings import (
     Settings,
     SignKeySettings,
     Timeouts,
+    TlsSettings,
 )
 from splice.config.sources import ConfigError, load_settings, settings_as_toml
 
@@ -36,6 +37,7 @@ __all__ = [
     "Settings",
     "SignKeySettings",
     "Timeouts",
+    "TlsSettings",
     "load_settings",
     "settings_as_toml",
 ]

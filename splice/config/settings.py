@@ -32,6 +32,7 @@ from splice.config.values import (
     Target,
     WebOrigins,
     WrongBesideOthersError,
+    check_certificate,
     read_secret,
 )
 
@@ -49,8 +50,11 @@ __all__ = [
     "Settings",
     "SignKeySettings",
     "Timeouts",
+    "TlsSettings",
 ]
 
+
+_TLS_FLAGS: Final = "--tls-cert FILE --tls-key FILE, or [tls] cert and key"
 
 NEEDS_RESTART: Final[dict[str, Any]] = {"needs_restart": True}
 """Of a key that a reload does not apply, as its field's `json_schema_extra`."""
@@ -255,6 +259,36 @@ class AdminSettings(_Frozen):
         return read_secret(self.token_file) if self.token_file else self.token.get_secret_value()
 
 
+class TlsSettings(_Frozen):
+    """The same streams by HTTPS, HTTP/2 and WSS, and RTMP over TLS; a reload reads the certificate again."""
+
+    listen: Annotated[
+        ListenAddresses,
+        Field(
+            description="[HOST:]PORT for HTTPS viewers; none: off", examples=["18443"], json_schema_extra=NEEDS_RESTART
+        ),
+    ] = ()
+    rtmps_listen: Annotated[
+        ListenAddresses,
+        Field(
+            description="[HOST:]PORT for RTMPS publishers and players; none: off",
+            examples=["19350"],
+            json_schema_extra=NEEDS_RESTART,
+        ),
+    ] = ()
+    cert: Annotated[str, Field(description="a PEM file: the certificate, and behind it those of its issuers")] = ""
+    key: Annotated[str, Field(description="a PEM file: the certificate's key, without a password")] = ""
+
+    @model_validator(mode="after")
+    def _has_a_certificate(self) -> Self:
+        for name, file in (("cert", self.cert), ("key", self.key)):
+            if not file and (self.listen or self.rtmps_listen or self.cert or self.key):
+                raise WrongBesideOthersError(name, f"is missing; TLS takes a certificate and its key: {_TLS_FLAGS}")
+        if self.cert:
+            check_certificate(self.cert, self.key)
+        return self
+
+
 class ForwardSettings(_Frozen):
     """Streams that are sent on to another RTMP server."""
 
@@ -322,6 +356,7 @@ class Settings(_Frozen):
     play: PlaySettings = PlaySettings()
     hooks: HooksSettings = HooksSettings()
     admin: AdminSettings = AdminSettings()
+    tls: TlsSettings = TlsSettings()
     forward: Annotated[
         tuple[ForwardSettings, ...],
         Field(description="every stream that is published here goes to all the forwards that it fits"),

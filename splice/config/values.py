@@ -5,6 +5,7 @@ environment variable can set it without brackets.
 """
 
 import re
+import ssl
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final
@@ -40,6 +41,7 @@ __all__ = [
     "Target",
     "WebOrigins",
     "WrongBesideOthersError",
+    "check_certificate",
     "read_secret",
 ]
 
@@ -222,6 +224,32 @@ def read_secret(file: str) -> str:
     if not _SECRET.fullmatch(secret):
         raise ValueError(f"{file} holds no secret, which is one word of ASCII")
     return secret
+
+
+def check_certificate(cert: str, key: str) -> None:
+    """Make sure that two files are a certificate chain and its key, in PEM.
+
+    Raises:
+        WrongBesideOthersError: they are not; of the one that is wrong.
+    """
+    for name, file in (("cert", cert), ("key", key)):
+        try:
+            Path(file).read_bytes()
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise WrongBesideOthersError(name, f"{file} cannot be read: {why}") from None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key, password=lambda: "")  # or OpenSSL asks the terminal
+    except (OSError, ValueError) as error:
+        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+            raise WrongBesideOthersError("key", f"{key} is not the key of the certificate in {cert}") from None
+        encrypted = b"ENCRYPTED" in Path(key).read_bytes()
+        if encrypted:
+            raise WrongBesideOthersError("key", f"{key} is encrypted; give the key without a password") from None
+        raise WrongBesideOthersError(
+            "cert", f"{cert} and {key} are not a certificate and its key in PEM, the certificate before its issuers'"
+        ) from None
 
 
 _OneOrMany: Final = BeforeValidator(_one_or_many)
