@@ -1,6 +1,8 @@
 """What an origin is asked: the viewer's request line byte for byte, the door's own short head, and nothing else."""
 
 import pytest
+import trio
+import trio.testing
 
 from splice import __version__
 from tests.splice.splice_house import GET, OK, TARGET, FakeOrigin, House, splicing
@@ -88,13 +90,17 @@ async def test_of_the_viewers_own_fields_only_referer_and_authorization_are_pass
         assert await asked_for(origin, house, request) == question(origin, more=more)
 
 
-async def test_head_is_asked_for_by_get_and_the_origin_is_left_once_its_head_is_there() -> None:
+async def test_head_is_asked_for_by_get_and_the_origin_is_left_once_its_head_is_there(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async with splicing() as (origin, house):
         viewer = await house.viewer(GET.replace(b"GET", b"HEAD", 1))
         asked = await origin.asked()
         assert asked.received == question(origin)
+        began_s = trio.current_time()
         await asked.send(b"HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nContent-Length: 1000\r\n\r\nFLV")
         await asked.ended()  # by the door, with the body under way
+        assert trio.current_time() == began_s  # though the viewer is still there
         answer = await viewer.answer()
     assert (answer.status, answer["Content-Length"], answer.body) == (200, "1000", b"")
 

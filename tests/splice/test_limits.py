@@ -62,8 +62,12 @@ async def test_an_address_may_not_have_all_the_places() -> None:
         first, firsts_origin = await watching(origin, house)
         with origin.nobody_comes():
             too_many(await house.answer(GET), "your address")
-        await watching(origin, house, address="127.0.0.2")
+        other, _ = await watching(origin, house, address="127.0.0.2")
         await goes_on(first, firsts_origin)
+        other.close()
+        while len(house.serving) > 1:
+            await trio.lowlevel.checkpoint()
+        await watching(origin, house, address="127.0.0.2")
 
 
 async def test_the_address_that_counts_is_what_a_trusted_proxy_says() -> None:
@@ -121,6 +125,18 @@ async def test_what_a_viewer_sends_while_it_watches_is_dropped_and_bounded() -> 
         await goes_on(viewer, asked)
         await viewer.send(bytes(10_000))
         with trio.fail_after(SOON_S):
+            await house.nobody_served()
+        assert house.logged("viewer.end")["reason"] == "viewer_left"
+
+
+@pytest.mark.parametrize("request_", [GET, GET.replace(b"HTTP/1.1", b"HTTP/1.0")])
+async def test_what_it_sends_before_its_stream_begins_is_bounded_too(request_: bytes) -> None:
+    async with splicing() as (origin, house):
+        viewer = await house.viewer(request_)
+        asked = await origin.asked()
+        await viewer.send(bytes(80_000))
+        with trio.fail_after(SOON_S):
+            await asked.ended()
             await house.nobody_served()
         assert house.logged("viewer.end")["reason"] == "viewer_left"
 
