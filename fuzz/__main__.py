@@ -43,7 +43,7 @@ def _fuzz(names: list[str] | tuple[str, ...], seconds: int) -> int:
         if not done.failed:
             continue
         failures += 1
-        print(done.log[-4000:])
+        print(done.explanation)
         if done.crash is not None:
             print(f"{name} is broken; to see it again:\n    .venv/bin/python -m fuzz {name} --replay {done.crash}")
         else:

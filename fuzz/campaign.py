@@ -25,6 +25,8 @@ _INPUT_S: Final = 10  # an input that takes longer is a hang
 _RESIDENT_MIB: Final = 1024
 _LARGEST_SEED_BYTES: Final = 256
 
+_LAST_LINES: Final = 40
+_EXCEPTION: Final = " === Uncaught Python exception: ==="
 _EXECUTIONS: Final = re.compile(r"^stat::number_of_executed_units: (\d+)", re.MULTILINE)
 _START: Final = re.compile(r"^started in ([\d.]+) s", re.MULTILINE)
 _EDGES: Final = re.compile(r"\bcov: (\d+)")
@@ -57,6 +59,12 @@ class Campaign:
     def rate(self) -> int:
         """Executions per second of processor time, which other work on the machine does not change."""
         return round(self.executions / max(self.processor_s, 0.001))
+
+    @property
+    def explanation(self) -> str:
+        """What the log says about a failure: from the exception on, or its last lines where there is none."""
+        found = self.log.find(_EXCEPTION)
+        return self.log[found:] if found >= 0 else "\n".join(self.log.splitlines()[-_LAST_LINES:])
 
 
 def run(name: str, seconds: int) -> Campaign:
