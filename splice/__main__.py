@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--admin",
         metavar="[HOST:]PORT",
         type=_listen_address,
-        help="API and metrics; without HOST for this machine alone",
+        help="dashboard, API and metrics; without HOST for this machine alone",
     )
     add(
         "--tls",

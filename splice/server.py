@@ -222,6 +222,7 @@ class _Server:
                 draining=lambda: self._draining,
                 version=__version__,
                 http=[socket_address(listener.getsockname()) for listener in listeners.http],
+                https=[socket_address(listener.getsockname()) for listener in listeners.https],
                 live_path=lambda: self._settings.live_path[0],
             )
         )
