@@ -14,10 +14,10 @@ def choice(data: bytes, count: int) -> int:
 
 
 def pieces(data: bytes) -> list[bytes]:
-    """`data` in up to four pieces, some of them maybe empty; short inputs now and then byte by byte."""
+    """`data` in up to four pieces, some of them maybe empty; a short input now and then byte by byte."""
     number = zlib.crc32(data)
-    if len(data) <= _BYTE_BY_BYTE_UP_TO and not number & 0x03:
+    if len(data) <= _BYTE_BY_BYTE_UP_TO and not number & 0x0F:
         return [data[index : index + 1] for index in range(len(data))]
     places = len(data) + 1
-    first, second, third = sorted(((number >> 2) % places, (number >> 12) % places, (number >> 22) % places))
+    first, second, third = sorted(((number >> 4) % places, (number >> 12) % places, (number >> 20) % places))
     return [data[:first], data[first:second], data[second:third], data[third:]]

@@ -36,6 +36,8 @@ from protocol.flv import (
 from tests.protocol.amf.graph import same
 
 MAX_BYTES: Final = 512
+_AVC_FRAME: Final = b"\x17\x01\0\0\0"
+_AAC_FRAME: Final = b"\xaf\x01"
 _TIMES_MS: Final = range(-(1 << 23), 1 << 23)
 
 
@@ -119,6 +121,8 @@ def _check_script(body: bytes, tag_type: int) -> None:
     assert again.name == script.name
     assert same(list(again.values), list(script.values), numbers=True, identity=False)
     summary = StreamSummary()
+    summary.add_video(decode_video_data(_AVC_FRAME), 0)
+    summary.add_audio(decode_audio_data(_AAC_FRAME), 0)
     summary.add_script(script)
     summary.as_json()
 

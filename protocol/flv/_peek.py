@@ -23,6 +23,7 @@ _CODED_FRAMES_X: Final = int(VideoPacketType.CODED_FRAMES_X)
 _METADATA: Final = int(VideoPacketType.METADATA)
 _MPEG2TS_SEQUENCE_START: Final = int(VideoPacketType.MPEG2TS_SEQUENCE_START)
 _VIDEO_MULTITRACK: Final = int(VideoPacketType.MULTITRACK)
+_NO_MULTITRACK: Final = -1
 _AUDIO_MULTITRACK: Final = int(AudioPacketType.MULTITRACK)
 _MOD_EX: Final = int(VideoPacketType.MOD_EX)
 _MULTICHANNEL_CONFIG: Final = int(AudioPacketType.MULTICHANNEL_CONFIG)
@@ -95,7 +96,9 @@ def is_metadata_frame(body: Body) -> bool:
         return False
     packet_type = body[0] & _LOW_BITS
     if packet_type >= _VIDEO_MULTITRACK:
-        packet_type = _inner(body, packet_type, _VIDEO_MULTITRACK).packet_type
+        # A command frame is one byte, whatever else stands there: no multitrack envelope, only ModEx before it.
+        is_command = body[0] & _FRAME_TYPE_BITS == _COMMAND
+        packet_type = _inner(body, packet_type, _NO_MULTITRACK if is_command else _VIDEO_MULTITRACK).packet_type
     return packet_type == _METADATA
 
 

@@ -97,6 +97,13 @@ def test_a_metadata_frame_is_known_whatever_its_frame_type() -> None:
     assert not is_metadata_frame(b"")
 
 
+def test_a_command_frame_holds_no_metadata_behind_a_multitrack_envelope() -> None:
+    for body in (f"d6 04 {HVC1} 01 02", "d6 d4 07", f"d7 00 00 16 04 {HVC1} 01 02"):
+        assert decode_video_data(bytes.fromhex(body)).packet_type is None
+        assert not is_metadata_frame(bytes.fromhex(body))
+    assert is_metadata_frame(bytes.fromhex(f"d7 00 00 14 {HVC1} 02"))
+
+
 def test_script_data_is_no_configuration_and_belongs_to_no_track() -> None:
     assert not is_codec_configuration(SCRIPT, b"\x17\x00\x00\x00\x00")
     assert not is_codec_configuration(SCRIPT, b"\xaf\x00")
