@@ -15,7 +15,7 @@ class Batch:
     Attributes:
         begins_at_keyframe: whether decoding can begin with the first of them; always, where there is no video.
         configuration: the number of the codec configuration that is in force before the first packet.
-        headers: metadata and configurations in force there, at the time of the first packet.
+        headers: codec configurations in force there, at the time of the first packet.
         made_at: in Trio's time, when the first packet came.
     """
 

@@ -74,18 +74,24 @@ class GopCache:
         self._forget_packets()
 
     def headers(self, timestamp: int) -> list[Packet]:
-        """What a decoder needs before a packet of `timestamp`, in the order to send it, at that time."""
-        found = [] if self._metadata is None else [self._metadata]
-        found += self._configurations.values()
-        return [packet.at(timestamp) for packet in found]
+        """What a viewer needs who joins before a packet of `timestamp`, in the order to send it."""
+        return self._opening_metadata() + self.configurations(timestamp)
+
+    def configurations(self, timestamp: int) -> list[Packet]:
+        """What a decoder needs before a packet of `timestamp`, at that time."""
+        return [packet.at(timestamp) for packet in self._configurations.values()]
 
     def joined(self) -> list[Packet]:
         """Headers and packets as a viewer who joins now gets them; nothing where no group is kept."""
         if not self._packets:
             return []
-        found = [] if self._metadata is None else [self._metadata]
-        found += self._before_keyframe
-        return [packet.at(self._packets[0].timestamp) for packet in found] + self._packets
+        begin = self._packets[0].timestamp
+        return self._opening_metadata() + [packet.at(begin) for packet in self._before_keyframe] + self._packets
+
+    def _opening_metadata(self) -> list[Packet]:
+        # At 0, as at the beginning of a file: ffmpeg takes an onMetaData of any other time for a track of subtitles,
+        # and then waits for these when it writes a file.
+        return [] if self._metadata is None else [self._metadata.at(0)]
 
     def _keep(self, packet: Packet) -> None:
         self._packets.append(packet)

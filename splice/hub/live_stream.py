@@ -197,7 +197,7 @@ class LiveStream:
         if not self._pending:
             self._pending_since = self.last_packet_at
             self._configuration_before = self._configuration
-            self._headers_before = self._cache.headers(packet.timestamp)
+            self._headers_before = self._cache.configurations(packet.timestamp)
             self._something_pending.set()
         self._pending.append(packet)
         self._cache.add(packet)

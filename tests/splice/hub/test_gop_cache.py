@@ -157,16 +157,18 @@ def test_whatever_comes_the_bounds_hold_and_nothing_in_a_group_is_missing(steps:
 # --- what comes before it ---
 
 
-def test_headers_carry_the_time_of_the_packet_that_they_precede() -> None:
+def test_configurations_carry_the_time_of_the_packet_that_they_precede_and_metadata_opens_at_0() -> None:
     cache = cache_of(
         packet(DATA, 0, ON_META_DATA),
         packet(VIDEO, 0, configuration()),
         packet(AUDIO, 1, aac_configuration()),
         packet(VIDEO, 4000, keyframe()),
     )
-    headers = [ON_META_DATA, configuration(), aac_configuration()]
-    assert shown(cache.joined()) == [*[(4000, payload) for payload in headers], (4000, keyframe())]
-    assert shown(cache.headers(4444)) == [(4444, payload) for payload in headers]
+    configurations = [configuration(), aac_configuration()]
+    before_keyframe = [(4000, payload) for payload in configurations]
+    assert shown(cache.joined()) == [(0, ON_META_DATA), *before_keyframe, (4000, keyframe())]
+    assert shown(cache.headers(4444)) == [(0, ON_META_DATA), *[(4444, payload) for payload in configurations]]
+    assert shown(cache.configurations(4444)) == [(4444, payload) for payload in configurations]
 
 
 def test_a_configuration_that_changes_within_a_group_is_given_where_it_changed() -> None:

@@ -211,7 +211,7 @@ async def test_who_joins_gets_header_metadata_configurations_the_group_and_then_
             await trio.sleep(1)
             assert read_flv(bytes(watcher.sink.taken))[0] == FlvHeader(True, True)
             assert [(tag.timestamp, tag.body) for tag in watcher.tags] == [
-                (2000, ON_META_DATA),
+                (0, ON_META_DATA),
                 (2000, configuration(b"1")),
                 (2000, aac_configuration(b"1")),
                 (2000, keyframe(b"2")),

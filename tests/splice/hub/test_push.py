@@ -210,7 +210,7 @@ async def test_a_lost_target_is_connected_to_again_and_joins_at_the_newest_keyfr
             await trio.sleep(0.1)
         [_, peer] = server.connections
         assert peer.media[:3] == [
-            (MediaKind.DATA, 1000, PUBLISHED_METADATA),
+            (MediaKind.DATA, 0, PUBLISHED_METADATA),
             (MediaKind.VIDEO, 1000, OPENING[1][2]),
             (MediaKind.VIDEO, 1000, KEYFRAME),
         ]
