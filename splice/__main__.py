@@ -1,4 +1,4 @@
-"""The command line: `python -m splice`, or `splice` (DESIGN section 2)."""
+"""The command line: `python -m splice`, or `splice`."""
 
 import argparse
 import gc

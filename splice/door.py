@@ -1,4 +1,4 @@
-"""The media door's HTTP side: from an accepted connection to the one who serves it (DESIGN section 3).
+"""The media door's HTTP side: from an accepted connection to the one who serves it.
 
     accept -> head -> Reception's checks -> gateway or egress, or an answer of the door's own
 
@@ -42,7 +42,7 @@ class Door:
                 await self._serve(connection, rules)
             except ViewerLeftError:
                 pass  # before its head was whole, or while it was told of an error: nobody is left to tell
-            except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone (DESIGN section 4)
+            except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone
                 _log.exception("connection.bug", peer=connection.peer)
                 connection.abort()
 

@@ -1,4 +1,4 @@
-"""Scheme two, towards the viewer: HTTP-FLV or WS-FLV out of a live stream (DESIGN section 3, on the hub route)."""
+"""Scheme two, towards the viewer: HTTP-FLV or WS-FLV out of a live stream."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""What every request for a stream passes, over whichever door it came (DESIGN section 3).
+"""What every request for a stream passes, over whichever door it came.
 
     head -> method -> syntax -> access -> limits -> existence -> its visit watches, or an answer of the door's own
 

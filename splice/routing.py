@@ -1,4 +1,4 @@
-"""From a request to the stream it means: paths, parameters, and what the origin will be asked for (DESIGN section 3).
+"""From a request to the stream it means: paths, parameters, and what the origin will be asked for.
 
 A parameter that two parsers read differently is a hole: the door would check one stream and the origin serve another.
 So what is forwarded byte for byte must have one reading only. `app`, `stream`, `src` and `port` stand there once, in

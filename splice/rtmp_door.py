@@ -156,7 +156,7 @@ class RtmpDoor:
                 except RemoteProtocolError as error:
                     _log.warning("rtmp.broken", peer=viewer_socket.peer, error=str(error))
                     viewer_socket.abort()
-                except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone (DESIGN section 4)
+                except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone
                     _log.exception("connection.bug", peer=viewer_socket.peer)
                     viewer_socket.abort()
 

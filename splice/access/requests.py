@@ -6,7 +6,7 @@ from typing import Final
 __all__ = ["RTMP_PATH", "AccessRefusedError", "Caller", "PlayRequest", "PublishRequest"]
 
 RTMP_PATH: Final = "rtmp"
-"""Stands for the path where a stream is played by RTMP (DESIGN section 3, "Signed URLs")."""
+"""Stands for the path where a stream is played by RTMP."""
 
 
 class AccessRefusedError(Exception):

@@ -1,4 +1,4 @@
-"""Signed URLs (DESIGN section 3): kid, exp and sig, by which an operator's own pages let viewers in.
+"""Signed URLs: kid, exp and sig, by which an operator's own pages let viewers in.
 
     sig = base64url without padding of HMAC-SHA256(secret of kid, canonical string)
     canonical string = path LF src LF port LF app LF stream LF exp LF kid [ LF address ]

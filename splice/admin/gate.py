@@ -58,7 +58,7 @@ class Gate:
 
         try:
             await self._serve(scope, receive, send_with_fields)
-        except Exception:  # noqa: BLE001 -- a bug ends this request alone (DESIGN section 4)
+        except Exception:  # noqa: BLE001 -- a bug ends this request alone
             _log.exception("admin.bug", path=scope["path"])
             if not begun:
                 await _answer(send_with_fields, RefusedError(500, "a bug of the door's; its log says where"))

@@ -37,7 +37,7 @@ async def serve_asgi(app: App, listeners: Iterable[socket.socket]) -> None:
             with accepted:
                 stream = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
                 await serve_connection(app, stream, idle_s=_IDLE_S, send_s=_SEND_S)
-        except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone (DESIGN section 4)
+        except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone
             _log.exception("admin.bug", peer=socket_address(peer))
         finally:
             connections -= 1

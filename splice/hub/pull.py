@@ -215,7 +215,7 @@ class _Pull:
                     nursery.cancel_scope.cancel()
             if publisher.scope.cancelled_caught:
                 reason = self._why_cancelled()
-        except Exception:  # a bug in one pull ends that one alone (DESIGN section 4)
+        except Exception:  # a bug in one pull ends that one alone
             log.exception("pull.bug")
             reason = EndReason.ERROR
         finally:

@@ -1,4 +1,4 @@
-"""Pulling over HTTP: an answer's body is taken out of its framing, FLV tags become messages (DESIGN section 3).
+"""Pulling over HTTP: an answer's body is taken out of its framing, FLV tags become messages.
 
     socket --> BodyDecoder --> FlvDecoder --> MediaMessage
 

@@ -121,7 +121,7 @@ class _Forward:
                 nursery.start_soon(self._keep_sending, pauses)
                 await self._live.ended.wait()
                 nursery.cancel_scope.deadline = trio.current_time() + _FAREWELL_S
-        except Exception:  # noqa: BLE001 -- a bug in one forward ends that one alone (DESIGN section 4)
+        except Exception:  # noqa: BLE001 -- a bug in one forward ends that one alone
             self._log.exception("forward.bug")
         finally:
             self._log.info("forward.end", bytes=self.bytes)

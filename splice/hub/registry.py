@@ -136,7 +136,7 @@ class Hub:
         try:
             with entry.scope:
                 await entry.stream.run()
-        except Exception:  # noqa: BLE001 -- a bug in one stream ends that one alone (DESIGN section 4)
+        except Exception:  # noqa: BLE001 -- a bug in one stream ends that one alone
             _log.exception("stream.bug", app=name[0], stream=name[1])
             self.end(*name, EndReason.ERROR)
 

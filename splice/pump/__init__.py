@@ -1,4 +1,4 @@
-"""The byte pump: moves an origin's answer to its viewer at the cost of the kernel's own work (DESIGN section 5).
+"""The byte pump: moves an origin's answer to its viewer at the cost of the kernel's own work.
 
 `open_pump()` gives the right one for this system: `EpollPump` on Linux, `PortablePump` elsewhere; both have the face of
 `Pump`, and both pass the same tests.

@@ -120,7 +120,7 @@ class EpollPump:
     def _serve(self) -> None:
         # Event and registration can disagree: the descriptor of an event collected a moment ago may have been closed
         # and given out anew by Trio's thread. It does no harm, since whoever is called learns what its socket has to
-        # say by receiving and sending, which at worst would block.
+        # say by receiving and sending, and these sockets never block.
         poll, lock, registrations = self._epoll.poll, self.lock, self._registrations
         while not self._stopping:
             ready = poll(-1, _EVENTS_PER_TURN)

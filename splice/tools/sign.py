@@ -1,4 +1,4 @@
-"""`python -m splice sign URL`: prints the URL with a signature that the door takes (DESIGN section 3, "Signed URLs").
+"""`python -m splice sign URL`: prints the URL with a signature that the door takes.
 
 The key comes from the door's own configuration, or by --kid and --key from wherever the operator has it. What of the
 URL is signed is read as the door reads it: HTTP-FLV and WS-FLV by path and query, RTMP by app, stream and src.

@@ -68,7 +68,7 @@ class Answer:
 
     @property
     def detail(self) -> str:
-        """The sentence of an error, after a look at the rest of the error's form (DESIGN section 3)."""
+        """The sentence of an error, after a look at the rest of the error's form."""
         assert self["Content-Type"] == "application/problem+json"
         assert self["Cache-Control"] == "no-store"
         assert self["Connection"] == "close"

@@ -1,4 +1,4 @@
-"""Strict cancellation (DESIGN section 4): whichever side ends, however, at whatever moment, nothing is left over.
+"""Strict cancellation: whichever side ends, however, at whatever moment, nothing is left over.
 
 Each test takes a census of descriptors, tasks, registrations and viewers before a viewer comes, and another when it has
 gone: they are equal, and both ends have seen their connection close at once, also while no byte flows.

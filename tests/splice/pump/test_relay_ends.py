@@ -192,8 +192,10 @@ async def test_every_byte_that_is_taken_puts_the_stall_off(pump: Pump, mock_cloc
 
     def allowed(size: int) -> int:
         nonlocal allowance
-        taken, allowance = min(size, allowance), 0
-        return taken
+        if not allowance:  # and write nothing: it may be the pump's thread that asks
+            return 0
+        allowance = 0
+        return 1
 
     with Link() as link:
         link.sink.before_send = allowed
