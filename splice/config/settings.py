@@ -283,7 +283,9 @@ class TlsSettings(_Frozen):
     def _has_a_certificate(self) -> Self:
         for name, file in (("cert", self.cert), ("key", self.key)):
             if not file and (self.listen or self.rtmps_listen or self.cert or self.key):
-                raise WrongBesideOthersError(name, f"is missing; TLS takes a certificate and its key: {_TLS_FLAGS}")
+                raise WrongBesideOthersError(
+                    name, f"TLS takes a certificate and its key, and {name} is missing: {_TLS_FLAGS}"
+                )
         if self.cert:
             check_certificate(self.cert, self.key)
         return self
