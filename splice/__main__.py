@@ -59,6 +59,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if demo and not flags.demo:
         _log.info("demo.implied", because="nothing else is configured", instead="--origin NAME=URL or --config FILE")
 
+    def reload() -> Settings:
+        return _load(flags, file, again=True)
+
     def on_ready(address: str) -> None:
         # A full collection walks every object there is, and nothing is served meanwhile: 60 ms for those of the imports
         # alone. They stay for good, so the collector need not look at them again.
@@ -68,7 +71,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             sys.stderr.write(_invitation(address, settings.live_path[0]))
 
     try:
-        sys.exit(trio.run(lambda: serve(settings, demo=demo, reload=lambda: _load(flags, file), on_ready=on_ready)))
+        sys.exit(trio.run(lambda: serve(settings, demo=demo, reload=reload, on_ready=on_ready)))
     except ListenError as error:
         _fail(_START_ERROR, str(error))
     except KeyboardInterrupt:
@@ -162,7 +165,7 @@ def _configuration_file(flags: argparse.Namespace) -> Path | None:
         return _DEFAULT_FILE  # reading it will say why not
 
 
-def _load(flags: argparse.Namespace, file: Path | None) -> Settings:
+def _load(flags: argparse.Namespace, file: Path | None, *, again: bool = False) -> Settings:
     given: dict[tuple[str, ...], tuple[str, Any]] = {}
     if flags.listen:
         given[("listen",)] = ("--listen", flags.listen)
@@ -184,7 +187,7 @@ def _load(flags: argparse.Namespace, file: Path | None) -> Settings:
                 f"--origin: {name} is given twice; several addresses of one origin are urls = [...] in a file"
             )
         given[key] = ("--origin", url)
-    settings = load_settings(flags=given, environ=os.environ, file=file)
+    settings = load_settings(flags=given, environ=os.environ, file=file, file_may_be_empty=not again)
     if flags.demo and DEMO_ORIGIN in settings.origins:
         raise ConfigError(f"--demo: it adds an origin of the name {DEMO_ORIGIN}; give your own of that name another")
     return settings

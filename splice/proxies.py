@@ -4,10 +4,13 @@ A proxy appends the address that it saw. So the field is believed from its right
 proxies wrote it: the client is the rightmost address that is not one of theirs.
 """
 
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 __all__ = ["TrustedProxies"]
+
+_WITH_PORT: Final = re.compile(r"(?:(?P<v4>[0-9.]+)|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::[0-9]{1,5})?")
 
 
 class TrustedProxies:
@@ -31,7 +34,7 @@ class TrustedProxies:
         client = peer
         hops = (forwarded_for or b"").decode("latin-1").split(",")
         while hops and self.trusts(client):
-            hop = _parse(hops.pop().strip())
+            hop = _parse(_without_port(hops.pop().strip()))
             if hop is None or "%" in str(hop):
                 # Not an address, or one with a zone of another machine, which may hold any text (RFC 4007, 11.2):
                 # whoever wrote it knows no better than the proxy behind it.
@@ -44,6 +47,12 @@ class TrustedProxies:
         if forwarded_for and self.trusts(peer):
             return forwarded_for + b", " + peer.encode()
         return peer.encode()
+
+
+def _without_port(text: str) -> str:
+    """The address of a hop: some gateways write `192.0.2.7:49152`, or `[2001:db8::7]:49152`."""
+    match = _WITH_PORT.fullmatch(text)
+    return text if match is None else match["v4"] or match["v6"]
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:

@@ -67,7 +67,11 @@ class ConfigError(Exception):
 
 
 def load_settings(
-    *, flags: Mapping[_KeyPath, tuple[str, Any]], environ: Mapping[str, str], file: Path | None
+    *,
+    flags: Mapping[_KeyPath, tuple[str, Any]],
+    environ: Mapping[str, str],
+    file: Path | None,
+    file_may_be_empty: bool = True,
 ) -> Settings:
     """Read and validate the whole configuration.
 
@@ -77,13 +81,15 @@ def load_settings(
         environ: the environment; `SPLICE_LIMITS__VIEWERS=100` sets `limits.viewers`. A variable that names no key is
             left alone, since orchestrators make variables out of a service's name.
         file: a TOML file, or None.
+        file_may_be_empty: false for a reload. A file that is being written is empty for a moment, and who reads it then
+            would let everybody in.
 
     Raises:
         ConfigError: something in it is wrong.
     """
     merged: dict[str, Any] = {}
     said_by: dict[_KeyPath, _Source] = {}
-    for source, tree in (*_file_layer(file), *_environment_layer(environ)):
+    for source, tree in (*_file_layer(file, may_be_empty=file_may_be_empty), *_environment_layer(environ)):
         _lay_over(merged, tree, said_by, source)
     for path, (flag, value) in flags.items():
         _lay_over(merged, _nested(path, value), said_by, _Source(_Kind.FLAG, flag))
@@ -111,7 +117,7 @@ def _masked(value: Any) -> Any:
     return value
 
 
-def _file_layer(file: Path | None) -> Iterator[tuple[_Source, dict[str, Any]]]:
+def _file_layer(file: Path | None, *, may_be_empty: bool) -> Iterator[tuple[_Source, dict[str, Any]]]:
     if file is None:
         return
     try:
@@ -124,6 +130,8 @@ def _file_layer(file: Path | None) -> Iterator[tuple[_Source, dict[str, Any]]]:
         raise ConfigError(f"{file}: is not TOML: {error}") from None
     except RecursionError:
         raise ConfigError(f"{file}: its lists or tables are nested too deeply") from None
+    if not tree and not may_be_empty:
+        raise ConfigError(f"{file}: is empty, as a file is that is just being written: reload once it is whole")
     yield _Source(_Kind.FILE, str(file)), tree
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import splice.__main__ as command_line
 from splice import __version__
-from splice.config import Settings
+from splice.config import ConfigError, Settings
 from splice.listeners import ListenError
 
 LISTEN = ["--listen", "127.0.0.1:0"]
@@ -240,6 +240,15 @@ def test_a_program_that_reads_json_is_told_nothing_else(door: FakeDoor, capsys: 
 def test_without_a_demo_nothing_is_to_be_played(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:
     exit_status(*LISTEN, "--origin", "a=http://x", "--log-format", "text")
     assert capsys.readouterr().err == ""
+
+
+def test_a_reload_takes_no_file_that_is_just_being_written(door: FakeDoor, tmp_path: Path) -> None:
+    file = tmp_path / "splice.toml"
+    file.write_text('listen = ["18090"]\n[play]\ndeny = ["192.0.2.0/24"]\n')
+    exit_status("--config", str(file))
+    file.write_text("")
+    with pytest.raises(ConfigError, match="is empty"):
+        door.reload()
 
 
 def test_a_reload_reads_the_file_and_keeps_the_flags(door: FakeDoor, tmp_path: Path) -> None:
