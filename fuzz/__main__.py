@@ -16,7 +16,6 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"all where none is named: {', '.join(NAMES)}")
     parser.add_argument("--seconds", type=int, default=20, help="for each target (default: 20)")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="give the one target this input, without atheris")
-    parser.add_argument("--minimise", action="store_true", help="put into fuzz/corpus what campaigns have found of use")
     options = parser.parse_args()
     names = options.targets or NAMES
     if unknown := sorted(set(names) - set(NAMES)):
@@ -26,10 +25,6 @@ def main() -> int:
             parser.error("--replay wants one target")
         load(names[0]).check(options.replay.read_bytes())
         print(f"{names[0]} stands {options.replay}")
-        return 0
-    if options.minimise:
-        for name in names:
-            campaign.minimise(name)
         return 0
     return _fuzz(names, options.seconds)
 

@@ -16,14 +16,13 @@ from typing import Final
 
 from fuzz.targets import CORPUS, load
 
-__all__ = ["Campaign", "fuzz_here", "minimise", "run"]
+__all__ = ["Campaign", "fuzz_here", "run"]
 
 _ROOT: Final = Path(__file__).parents[1]
 _FOUND: Final = _ROOT / "build" / "fuzz"
 _CRASHES: Final = Path(__file__).with_name("crashes")
 _INPUT_S: Final = 10  # an input that takes longer is a hang
 _RESIDENT_MIB: Final = 1024
-_LARGEST_SEED_BYTES: Final = 256
 
 _LAST_LINES: Final = 40
 _EXCEPTION: Final = " === Uncaught Python exception: ==="
@@ -96,12 +95,6 @@ def run(name: str, seconds: int) -> Campaign:
 def _children_s() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def minimise(name: str) -> None:
-    """Add to a target's corpus those inputs found by its campaigns, of the small ones, that reach something new."""
-    options = ["-merge=1", f"-max_len={_LARGEST_SEED_BYTES}"]
-    _start(name, [*options, str(CORPUS / name), str(_FOUND / name)])
 
 
 def _start(name: str, options: list[str]) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ from protocol import RemoteProtocolError
 from protocol.amf import SINGLE_VALUE, amf0
 from tests.protocol.amf.graph import same
 
-MAX_BYTES: Final = 1024
+MAX_BYTES: Final = 256
 _REGISTRY: Final = {"E": SINGLE_VALUE}
 
 
