@@ -6,6 +6,7 @@ its stream has brought since; and an application that stops in the midst of its 
 
 from typing import Any, Final
 
+import h2.connection
 import h2.errors
 import h2.exceptions
 import trio
@@ -32,6 +33,8 @@ class Http2(H2Protocol):
         if isinstance(event, RawData):
             self._handler = trio.lowlevel.current_task()
         await super().handle(event)
+        if not self.closed and self.connection.state_machine.state is h2.connection.ConnectionState.CLOSED:
+            await self.send(Closed())  # after a thousand requests, as Hypercorn has it: nothing can be sent any more
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send for one of the streams; of a body's piece it returns when that is in HTTP/2 frames on its way."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+from h2.exceptions import ProtocolError
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
@@ -205,6 +206,19 @@ async def test_an_open_stream_does_not_hold_up_the_stop(begin: Begin, autojump_c
             with trio.fail_after(0.1):
                 await door.house.nothing_left()
     assert ends(logs) == [EndReason.DRAINED]
+
+
+async def test_a_connection_of_a_thousand_requests_ends_with_its_streams(autojump_clock: MockClock) -> None:
+    async with open_https(mute(CHUNKED_HEAD + chunk(MEDIA))) as door:
+        viewer = await door.http2()
+        await viewer.body(await viewer.ask(SPLICED), len(MEDIA))
+        for _ in range(1100):
+            try:
+                await viewer.head(await viewer.ask("/", method="HEAD"))
+            except (trio.BrokenResourceError, ProtocolError, AssertionError):
+                break
+        with trio.fail_after(1):
+            await door.origin.connections[0].left.wait()
 
 
 async def test_a_client_that_shakes_no_hands_ends(autojump_clock: MockClock) -> None:
