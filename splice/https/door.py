@@ -51,7 +51,7 @@ class HttpsDoor:
                 await serve_connection(application, stream, idle_s=head_s, send_s=self.rules.gateway.stall_s + 1)
             except ViewerLeftError:
                 pass  # before the handshake was over
-            except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone (DESIGN section 4)
+            except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone
                 _log.exception("connection.bug", peer=connection.peer)
                 connection.abort()
 
