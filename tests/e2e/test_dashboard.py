@@ -108,6 +108,7 @@ async def test_streams_are_seen_played_and_their_viewers_kicked_by_the_keyboard(
             page.keyboard.press("Escape")
             expect(button).to_be_focused()
             page.keyboard.press("Enter")
+            expect(page.locator("#question")).to_be_visible()
             page.keyboard.press("Tab")
             page.keyboard.press("Enter")
             expect(page.locator("#viewers tbody tr")).to_have_count(1)

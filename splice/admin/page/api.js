@@ -75,12 +75,25 @@ function signedIn() {
 
 const confirmation = document.getElementById("confirm");
 
+let answer = () => {};
+
+function settle(meant) {
+  answer(meant);
+  answer = () => {};
+}
+
+// A dialog's "close" comes a task later than its closing; the next question may be open by then.
+confirmation.addEventListener("close", () => {
+  if (!confirmation.open) settle(confirmation.returnValue === "yes");
+});
+
 // Ask before something is ended; resolves to whether it is meant.
 export function confirmed(question) {
+  settle(false);
   confirmation.querySelector("#question").textContent = question;
   confirmation.returnValue = "";
   confirmation.showModal();
   return new Promise((resolve) => {
-    confirmation.addEventListener("close", () => resolve(confirmation.returnValue === "yes"), { once: true });
+    answer = resolve;
   });
 }
