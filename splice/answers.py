@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from splice.http import Fields, RequestHead, encode_response_head, problem_response, reason_phrase
+from splice.http import Fields, RequestHead, as_sentence, encode_response_head, problem_response, reason_phrase
 from splice.page import CONTENT_SECURITY_POLICY, asset, index_page, language_of
 
 __all__ = ["ALLOWED_METHODS", "CorsPolicy", "no_such_path", "own_file", "preflight", "refusal"]
@@ -63,7 +63,7 @@ def refusal(status: int, detail: str, *, cors_fields: Fields = (), head_only: bo
         extra.extend(_UPGRADES)
     if status == 503:
         extra.append(_RETRY_AFTER)
-    return problem_response(status, _sentence(detail), extra_fields=extra, head_only=head_only)
+    return problem_response(status, as_sentence(detail), extra_fields=extra, head_only=head_only)
 
 
 def no_such_path(live_path: str) -> tuple[int, str]:
@@ -96,8 +96,3 @@ def own_file(head: RequestHead, *, live_path: str, demo: bool, cors_fields: Fiel
     ]
     answer = encode_response_head((1, 1), _OK, reason_phrase(_OK), fields)
     return answer if head.method == b"HEAD" else answer + content
-
-
-def _sentence(detail: str) -> str:
-    text = detail[:1].upper() + detail[1:]
-    return text if text.endswith((".", "?", "!")) else text + "."

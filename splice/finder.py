@@ -10,7 +10,7 @@ from splice.routing import HubRoute, Origin, Query, RelayRoute, Router, RoutingE
 __all__ = ["StreamFinder"]
 
 
-class _Relays(Protocol):
+class _Pulls(Protocol):
     def watched(
         self, origin: Origin, app: str, stream: str, *, wait_s: float
     ) -> AbstractAsyncContextManager[LiveStream]: ...
@@ -19,10 +19,10 @@ class _Relays(Protocol):
 class StreamFinder:
     """Finds live streams, and holds them while somebody watches."""
 
-    def __init__(self, hub: Hub, relays: _Relays, *, wait_s: Callable[[str], float]) -> None:
+    def __init__(self, hub: Hub, pulls: _Pulls, *, wait_s: Callable[[str], float]) -> None:
         """Args: the streams published here, those pulled, and how long an app's viewers wait for one not yet there."""
         self._hub: Final = hub
-        self._relays: Final = relays
+        self._pulls: Final = pulls
         self._wait_s = wait_s
 
     def settle(self, route: HubRoute | RelayRoute | SpliceRoute) -> HubRoute | RelayRoute | SpliceRoute:
@@ -41,7 +41,7 @@ class StreamFinder:
         """
         wait_s = self._wait_s(route.app)
         if isinstance(route, RelayRoute):
-            async with self._relays.watched(route.origin, route.app, route.stream, wait_s=wait_s) as live:
+            async with self._pulls.watched(route.origin, route.app, route.stream, wait_s=wait_s) as live:
                 yield live
             return
         published = await self._hub.wait_for(route.app, route.stream, wait_s)

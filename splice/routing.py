@@ -143,7 +143,9 @@ def _default_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute |
         # An origin whose location is a prefix of this path goes by the parameters, as nginx-http-flv-module does.
         given, _ = _parameters(target.partition(b"?")[2])
         for name in given:
-            raise RoutingError(400, f"{name.decode()} stands behind a path that names the stream; leave it out")
+            raise RoutingError(
+                400, f"the parameter {name.decode()} stands behind a path that names the stream; leave it out"
+            )
     if query.unnamed_port is not None:
         query = replace(query, port=_port(query.unnamed_port))
     return _origin_route(origin, query, target)
@@ -153,11 +155,13 @@ def _origin_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute | 
     # A pull goes to the port of the origin's URL, and serves whoever asks; so that is what ?port= may say there.
     ports = origin.ports or (frozenset(address.port for address in origin.addresses) if origin.relayed else None)
     if query.port is not None and ports and query.port not in ports:
-        raise RoutingError(400, "port is none of those that this origin lets through")
+        raise RoutingError(400, "the parameter port is none of those that this origin lets through")
     if origin.relayed:
         return RelayRoute(origin, query.app, query.stream)
     if query.encoded is not None and not origin.target:
-        raise RoutingError(400, f"{query.encoded} holds a %; write its name and value in plain characters")
+        raise RoutingError(
+            400, f"the parameter {query.encoded} holds a %; write its name and value plainly"
+        )
     if origin.target:
         port = "" if query.port is None else str(query.port)
         target = origin.target.format(app=query.app, stream=query.stream, port=port).encode()
@@ -192,7 +196,7 @@ def _parameters(query: bytes) -> tuple[dict[bytes, bytes], str | None]:
             _no_parameter_inside(field)
             continue
         if name in given:
-            raise RoutingError(400, f"{name.decode()} is given twice; give it once")
+            raise RoutingError(400, f"the parameter {name.decode()} is given twice; give it once")
         if unquote_to_bytes(written) != name:
             raise RoutingError(400, f"write the parameter's name as {name.decode()}, in small letters")
         given[name] = value
@@ -207,7 +211,9 @@ def _no_parameter_inside(field: bytes) -> None:
     for hidden in field.split(b";"):
         name = unquote_to_bytes(hidden.partition(b"=")[0]).lower()
         if name in _PARAMETERS:
-            raise RoutingError(400, f"{name.decode()} stands beside a semicolon; separate parameters with &")
+            raise RoutingError(
+                400, f"the parameter {name.decode()} stands beside a semicolon; separate parameters with &"
+            )
 
 
 def is_name(text: str) -> bool:
@@ -226,11 +232,11 @@ def _required(given: dict[bytes, bytes], name: bytes) -> bytes:
 
 def _name(name: str, value: bytes) -> str:
     if not _NAME.fullmatch(value) or value in (b".", b".."):
-        raise RoutingError(400, f"{name} takes 1 to 128 characters out of letters, digits and . _ ~ - @")
+        raise RoutingError(400, f"the parameter {name} takes 1 to 128 characters out of letters, digits and . _ ~ - @")
     return value.decode()
 
 
 def _port(value: bytes) -> int:
     if not _PORT.fullmatch(value) or int(value) > 65535:
-        raise RoutingError(400, "port takes a number from 1 to 65535")
+        raise RoutingError(400, "the parameter port takes a number from 1 to 65535")
     return int(value)

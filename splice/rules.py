@@ -11,8 +11,8 @@ from splice.egress import Egress
 from splice.gateway import Gateway
 from splice.health import OriginHealth
 from splice.hub import HubLimits
+from splice.hub.forward import ForwardRule
 from splice.hub.pull import PullTimeouts
-from splice.hub.push import ForwardRule
 from splice.proxies import TrustedProxies
 from splice.pump import Pump
 from splice.reception import DoorRules

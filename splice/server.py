@@ -22,8 +22,8 @@ from splice.door import Door
 from splice.finder import StreamFinder
 from splice.health import OriginHealth
 from splice.hub import Hub
-from splice.hub.pull import Relays
-from splice.hub.push import Forwards
+from splice.hub.forward import Forwards
+from splice.hub.pull import Pulls
 from splice.listeners import ListenError, accept_forever, open_listeners, socket_address
 from splice.proxies import TrustedProxies
 from splice.pump import Pump, open_pump
@@ -154,7 +154,7 @@ class _Server:
         self._hook_calls = HookCalls(nursery, user_agent=USER_AGENT)
         self._access = access_rules(settings, self._hook_calls)
         self._hub = Hub(nursery, limits=lambda app: hub_limits(self._settings), takeover_s=settings.hub.takeover_s)
-        self._relays = Relays(
+        self._pulls = Pulls(
             nursery,
             limits=lambda app: hub_limits(self._settings),
             timeouts=pull_timeouts(settings),
@@ -170,7 +170,7 @@ class _Server:
             stall_s=settings.timeouts.stall_s,
         )
         self._hub.on_stream.append(self._forwards.begin)
-        finder = StreamFinder(self._hub, self._relays, wait_s=lambda app: self._settings.hub.wait_for_stream_s)
+        finder = StreamFinder(self._hub, self._pulls, wait_s=lambda app: self._settings.hub.wait_for_stream_s)
         reception = Reception(finder=finder, viewers=self._viewers)
         self._door = Door(rules=self._door_rules(settings), reception=reception)
         self._rtmp_door = RtmpDoor(
@@ -215,7 +215,7 @@ class _Server:
                 viewers=self._viewers,
                 publishers=self._publishers,
                 hub=self._hub,
-                pulls=self._relays,
+                pulls=self._pulls,
                 origins=lambda: self._origins(self._settings),
                 health=self._health,
                 pump_turns=lambda: self._pump.turns,
@@ -290,7 +290,7 @@ class _Server:
             self._show(certificate)
         self._let_into_admin()
         self._hub.takeover_s = settings.hub.takeover_s
-        self._relays.timeouts = pull_timeouts(settings)
+        self._pulls.timeouts = pull_timeouts(settings)
         self._forwards.rules = forward_rules(settings)
         limits = settings.limits
         self._viewers.limit = limits.viewers

@@ -26,7 +26,7 @@ def read_parameters(arguments: str, names: Collection[str]) -> dict[str, str]:
         if name not in names:
             continue
         if name in given:
-            raise AccessRefusedError(400, f"{name} is given twice; give it once")
+            raise AccessRefusedError(400, f"the parameter {name} is given twice; give it once")
         if written != name:
             raise AccessRefusedError(400, f"write the parameter's name as {name}, in small letters without a %")
         given[name] = value

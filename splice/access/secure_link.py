@@ -58,7 +58,7 @@ class SecureLink:
             raise AccessRefusedError(401, "a secured link names no src by RTMP; ask for the stream without it")
         if not _same_digest(given["md5"], hashlib.md5(self._filled(request, given), usedforsecurity=False).digest()):
             raise AccessRefusedError(
-                401, "md5 was made for another link, address or time; use the secured link as you were given it"
+                401, "the md5 was made for another link, address or time; use the secured link as you were given it"
             )
         late_s = self._clock() - int(given["expires"])
         if late_s > 0:

@@ -93,16 +93,19 @@ class Signatures:
             raise AccessRefusedError(401, f"a signed URL has kid, exp and sig, and here {missing[0]} is missing")
         kid, exp, sig = (unquote(given[name]) for name in SIGNATURE_PARAMETERS)
         if not _KEY_ID.fullmatch(kid):
-            raise AccessRefusedError(400, "kid takes 1 to 128 characters out of letters, digits and . _ ~ - @")
+            raise AccessRefusedError(
+                400, "the parameter kid takes 1 to 128 characters out of letters, digits and . _ ~ - @"
+            )
         if not _EXPIRY.fullmatch(exp):
-            raise AccessRefusedError(400, "exp takes seconds since 1970, in 1 to 12 digits")
+            raise AccessRefusedError(400, "the parameter exp takes seconds since 1970, in 1 to 12 digits")
         if parts.port and not _PORT.fullmatch(parts.port):
-            raise AccessRefusedError(400, "port takes a number from 1 to 65535")
+            raise AccessRefusedError(400, "the parameter port takes a number from 1 to 65535")
         key = self._keys.get(kid)
         if key is None or not _equal(sig, _signature(key, kid, parts, exp, address)):
             whose = " or for another address than yours" if key is not None and key.address else ""
             raise AccessRefusedError(
-                401, f"sig was made with another key, for another URL{whose}; use the signed URL as you were given it"
+                401,
+                f"the sig was made with another key, for another URL{whose}; use the signed URL as you were given it",
             )
         late_s = self._clock() - int(exp)
         if late_s > 0:

@@ -1,6 +1,6 @@
 """What there is, as the API tells it: read from the house's own tables at the moment when somebody asks.
 
-    Viewers, Publishers, Hub, Relays, OriginHealth --> Inventory --> models
+    Viewers, Publishers, Hub, Pulls, OriginHealth --> Inventory --> models
     the log's events: what those sent who have left -----^   ^----- Rates: once a second a look at each live stream
 
 Nothing is kept here but what the tables forget. On the splice route a stream is what its viewers have in common.

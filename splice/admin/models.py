@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from splice.http import reason_phrase
+from splice.http import as_sentence, reason_phrase
 
 __all__ = [
     "Audio",
@@ -109,10 +109,7 @@ class Problem(BaseModel):
 
 def problem(status: int, detail: str) -> Problem:
     """The error of a status; `detail` becomes a sentence."""
-    text = detail[:1].upper() + detail[1:]
-    return Problem(
-        title=reason_phrase(status).decode(), status=status, detail=text if text.endswith((".", "?")) else text + "."
-    )
+    return Problem(title=reason_phrase(status).decode(), status=status, detail=as_sentence(detail))
 
 
 class ViewerItem(BaseModel):

@@ -7,6 +7,7 @@ the RFC wherever it allows a repair.
 """
 
 from splice.http.answers import (
+    as_sentence,
     encode_response_head,
     forwarded_request_head,
     problem_response,
@@ -58,6 +59,7 @@ __all__ = [
     "ResponseParser",
     "WebSocketSession",
     "accepting_head",
+    "as_sentence",
     "asks_for_websocket",
     "binary_message",
     "chunk",

@@ -68,6 +68,12 @@ def encode_response_head(version: tuple[int, int], status: int, reason: bytes, f
     return b"HTTP/%d.%d %d %b\r\n%b\r\n" % (*version, status, reason, _encode_fields(fields))
 
 
+def as_sentence(detail: str) -> str:
+    """An error's words, which begin small so that others may stand before them, as a sentence by themselves."""
+    text = detail[:1].upper() + detail[1:]
+    return text if text.endswith((".", "?", "!")) else text + "."
+
+
 def problem_response(
     status: int,
     detail: str,

@@ -6,7 +6,7 @@
     pull from an -----+--> LiveStream --> Timeline --> Packet --> Batch --+
     origin (pull)     |                      |                            |--> RTMP players       (rtmp_door)
                       |                   GopCache                        |
-    pull over RTMP ---'                  (who joins)                      '--> other servers      (push)
+    pull over RTMP ---'                  (who joins)                      '--> other servers      (forward)
 
 A packet is put on the stream's one clock (`timeline`), joined with those of the next milliseconds to a batch
 (`live_stream`), encoded once for each form that somebody wants (`formats`), and offered to every viewer in one plain

@@ -31,7 +31,7 @@ from splice.origins import OriginError
 from splice.routing import Origin
 from splice.stats import EndReason, LimitReachedError, Publisher, Publishers
 
-__all__ = ["PullTimeouts", "Relays"]
+__all__ = ["PullTimeouts", "Pulls"]
 
 _STEADY_S: Final = 60.0
 """When an origin is lost that has served for so long, the pauses begin small again."""
@@ -42,7 +42,7 @@ _log = structlog.get_logger()
 _Key = tuple[str, str, str]
 
 
-class Relays:
+class Pulls:
     """The streams that are being pulled. All its methods are for Trio's thread."""
 
     def __init__(

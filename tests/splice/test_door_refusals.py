@@ -83,7 +83,7 @@ async def test_a_port_that_the_origin_does_not_let_through_is_a_400() -> None:
         with origin.nobody_comes():
             answer = await house.answer(GET)
     assert answer.status == 400
-    assert "Port" in answer.detail
+    assert "The parameter port" in answer.detail
 
 
 async def test_a_template_takes_encoded_values_once() -> None:

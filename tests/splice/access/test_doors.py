@@ -184,7 +184,7 @@ async def test_a_player_who_names_two_origins_is_refused() -> None:
     async with open_door() as house:
         refused = await played(house.rtmp(), "test?src=a&%73rc=b")
         assert refused is not None
-        assert refused.description == "Src is given twice; give it once."
+        assert refused.description == "The parameter src is given twice; give it once."
 
 
 @pytest.mark.parametrize(

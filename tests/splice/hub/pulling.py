@@ -12,7 +12,7 @@ from protocol import NEED_DATA
 from protocol.flv import FlvDecoder, Tag
 from splice.config import OriginAddress
 from splice.hub import FLV, HubLimits, LiveStream, Subscriber
-from splice.hub.pull import PullTimeouts, Relays
+from splice.hub.pull import Pulls, PullTimeouts
 from splice.routing import Origin
 from splice.stats import Publishers
 from tests.splice.hub.servers import open_descriptors
@@ -29,13 +29,13 @@ async def relaying(
     publishers: Publishers | None = None,
     idle_stop_s: float = 10.0,
     jitter: Callable[[], float] = lambda: 1.0,
-) -> AsyncIterator[Relays]:
+) -> AsyncIterator[Pulls]:
     """Pulls in a nursery of their own; once it is left, every descriptor and task of theirs must be gone."""
     await trio.testing.wait_all_tasks_blocked(0.01)
     before = open_descriptors()
     tasks = trio.lowlevel.current_statistics().tasks_living
     async with trio.open_nursery() as nursery:
-        yield Relays(
+        yield Pulls(
             nursery,
             limits=lambda app: limits,
             timeouts=PullTimeouts(
@@ -98,7 +98,7 @@ class Watching:
         return len(piece)
 
 
-async def asking(relays: Relays, origin: Origin, *, app: str = "myapp", stream: str = "test") -> None:
+async def asking(pulls: Pulls, origin: Origin, *, app: str = "myapp", stream: str = "test") -> None:
     """Watch a stream until it has begun."""
-    async with relays.watched(origin, app, stream):
+    async with pulls.watched(origin, app, stream):
         pass

@@ -9,7 +9,7 @@ from protocol.amf import amf0
 from protocol.flv import TagType, encode_tag
 from protocol.rtmp import MediaKind
 from splice.http import LAST_CHUNK, chunk
-from splice.hub.pull import Relays
+from splice.hub.pull import Pulls
 from splice.origins import OriginError
 from splice.routing import Origin
 from splice.stats import EndReason, Publishers
@@ -37,8 +37,8 @@ def _patience(autojump_clock: MockClock) -> None:
     autojump_clock.autojump_threshold = 0.003  # the kernel's loopback may need a moment
 
 
-async def watch_for(relays: Relays, origin: Origin, seconds: float) -> None:
-    async with relays.watched(origin, "myapp", "test"):
+async def watch_for(pulls: Pulls, origin: Origin, seconds: float) -> None:
+    async with pulls.watched(origin, "myapp", "test"):
         await trio.sleep(seconds)
 
 
@@ -47,21 +47,21 @@ async def watch_for(relays: Relays, origin: Origin, seconds: float) -> None:
 
 async def test_two_viewers_at_the_same_instant_make_one_pull(autojump_clock: MockClock) -> None:
     server = HttpOrigin(plays())
-    async with server.listening(), relaying() as relays, trio.open_nursery() as viewers:
-        viewers.start_soon(watch_for, relays, origin_at(server.port), 2)
-        viewers.start_soon(watch_for, relays, origin_at(server.port), 2)
+    async with server.listening(), relaying() as pulls, trio.open_nursery() as viewers:
+        viewers.start_soon(watch_for, pulls, origin_at(server.port), 2)
+        viewers.start_soon(watch_for, pulls, origin_at(server.port), 2)
     assert len(server.connections) == 1
 
 
 async def test_streams_apps_and_origins_are_pulled_apart(autojump_clock: MockClock) -> None:
     server = HttpOrigin(plays())
-    async with server.listening(), relaying() as relays:
+    async with server.listening(), relaying() as pulls:
         first = origin_at(server.port)
         second = Origin("b", first.addresses, "", frozenset())
-        async with relays.watched(first, "x", "s") as live:
-            await asking(relays, first, app="x", stream="t")
-            await asking(relays, first, app="y", stream="s")
-            await asking(relays, second, app="x", stream="s")
+        async with pulls.watched(first, "x", "s") as live:
+            await asking(pulls, first, app="x", stream="t")
+            await asking(pulls, first, app="y", stream="s")
+            await asking(pulls, second, app="x", stream="s")
             assert len(server.connections) == 4
             assert (live.app, live.stream) == ("x", "s")
 
@@ -76,8 +76,8 @@ async def test_the_first_viewer_waits_for_the_first_media_and_gets_all_from_ther
     server = HttpOrigin(late)
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port), "myapp", "test") as live,
     ):
         assert trio.current_time() >= 3
         with Watching(live).present() as watching:
@@ -92,25 +92,25 @@ async def test_the_last_viewers_leaving_ends_the_pull_after_idle_stop_s_and_not_
     autojump_clock: MockClock,
 ) -> None:
     server = HttpOrigin(plays())
-    async with server.listening(), relaying(idle_stop_s=10) as relays:
+    async with server.listening(), relaying(idle_stop_s=10) as pulls:
         async with trio.open_nursery() as viewers:
-            viewers.start_soon(watch_for, relays, origin_at(server.port), 3)
-            viewers.start_soon(watch_for, relays, origin_at(server.port), 6)
+            viewers.start_soon(watch_for, pulls, origin_at(server.port), 3)
+            viewers.start_soon(watch_for, pulls, origin_at(server.port), 6)
         left_at = trio.current_time()
         assert server.open == 1
         await server.connections[0].left.wait()
         assert trio.current_time() - left_at == pytest.approx(10, abs=0.01)
         await wait_all_tasks_blocked()
-        assert list(relays) == []
+        assert list(pulls) == []
 
 
 async def test_a_viewer_who_comes_back_in_time_keeps_the_pull(autojump_clock: MockClock) -> None:
     server = HttpOrigin(plays())
-    async with server.listening(), relaying(idle_stop_s=10) as relays:
-        async with relays.watched(origin_at(server.port), "myapp", "test") as first:
+    async with server.listening(), relaying(idle_stop_s=10) as pulls:
+        async with pulls.watched(origin_at(server.port), "myapp", "test") as first:
             pass
         await trio.sleep(9)
-        async with relays.watched(origin_at(server.port), "myapp", "test") as second:
+        async with pulls.watched(origin_at(server.port), "myapp", "test") as second:
             await trio.sleep(9)
         await trio.sleep(9)
         assert second is first
@@ -119,23 +119,23 @@ async def test_a_viewer_who_comes_back_in_time_keeps_the_pull(autojump_clock: Mo
 
 async def test_a_viewer_who_comes_too_late_starts_another_pull(autojump_clock: MockClock) -> None:
     server = HttpOrigin(plays())
-    async with server.listening(), relaying(idle_stop_s=10) as relays:
-        async with relays.watched(origin_at(server.port), "myapp", "test") as first:
+    async with server.listening(), relaying(idle_stop_s=10) as pulls:
+        async with pulls.watched(origin_at(server.port), "myapp", "test") as first:
             pass
         await trio.sleep(10)  # the pull's time is over, and its task may not have run yet
-        async with relays.watched(origin_at(server.port), "myapp", "test") as second:
+        async with pulls.watched(origin_at(server.port), "myapp", "test") as second:
             await trio.sleep(1)
             assert second is not first
             assert not second.ended.is_set()
-            assert len(list(relays)) == server.open == 1
+            assert len(list(pulls)) == server.open == 1
         assert first.ended.is_set()
 
 
 async def test_a_viewer_who_leaves_while_the_origin_is_asked_leaves_nothing(autojump_clock: MockClock) -> None:
     server = HttpOrigin(mute())
-    async with server.listening(), relaying(idle_stop_s=2) as relays:
+    async with server.listening(), relaying(idle_stop_s=2) as pulls:
         with trio.move_on_after(1) as impatience:
-            await asking(relays, origin_at(server.port))
+            await asking(pulls, origin_at(server.port))
         assert impatience.cancelled_caught
         await server.connections[0].left.wait()
         assert trio.current_time() == pytest.approx(3, abs=0.01)
@@ -145,13 +145,13 @@ async def test_the_end_of_all_pulls_is_told_to_viewers_who_still_wait(autojump_c
     server = HttpOrigin(mute())
     async with server.listening(), trio.open_nursery() as viewers:
 
-        async def viewer(relays: Relays) -> None:
+        async def viewer(pulls: Pulls) -> None:
             with pytest.raises(OriginError) as caught:
-                await asking(relays, origin_at(server.port))
+                await asking(pulls, origin_at(server.port))
             assert caught.value.status == 503
 
-        async with relaying() as relays:
-            viewers.start_soon(viewer, relays)
+        async with relaying() as pulls:
+            viewers.start_soon(viewer, pulls)
             await trio.sleep(1)
 
 
@@ -160,16 +160,16 @@ async def test_the_end_of_all_pulls_is_told_to_viewers_who_still_wait(autojump_c
 
 async def test_a_missing_stream_is_remembered_for_a_second(autojump_clock: MockClock) -> None:
     server = HttpOrigin(says(MISSING))
-    async with server.listening(), relaying() as relays:
+    async with server.listening(), relaying() as pulls:
         for asked_at in (0.0, 0.0, 0.5, 0.99):
             await trio.sleep_until(asked_at)
             with pytest.raises(OriginError) as caught:
-                await asking(relays, origin_at(server.port))
+                await asking(pulls, origin_at(server.port))
             assert caught.value.status == 404
         assert len(server.connections) == 1
         await trio.sleep_until(1.5)
         with pytest.raises(OriginError):
-            await asking(relays, origin_at(server.port))
+            await asking(pulls, origin_at(server.port))
         assert len(server.connections) == 2
 
 
@@ -177,34 +177,34 @@ async def test_a_crowd_that_asks_for_a_missing_stream_is_one_request(autojump_cl
     server = HttpOrigin(says(MISSING))
     refused = 0
 
-    async def viewer(relays: Relays) -> None:
+    async def viewer(pulls: Pulls) -> None:
         nonlocal refused
         with pytest.raises(OriginError):
-            await asking(relays, origin_at(server.port))
+            await asking(pulls, origin_at(server.port))
         refused += 1
 
-    async with server.listening(), relaying() as relays:
+    async with server.listening(), relaying() as pulls:
         async with trio.open_nursery() as viewers:
             for _ in range(100):
-                viewers.start_soon(viewer, relays)
+                viewers.start_soon(viewer, pulls)
         assert refused == 100
         assert len(server.connections) == 1
-        assert list(relays) == []
+        assert list(pulls) == []
 
 
 async def test_a_viewer_may_wait_for_a_stream_that_is_missing_yet(autojump_clock: MockClock) -> None:
     server = HttpOrigin(says(MISSING), says(MISSING), plays())
-    async with server.listening(), relaying() as relays:
-        async with relays.watched(origin_at(server.port), "myapp", "test", wait_s=20) as live:
+    async with server.listening(), relaying() as pulls:
+        async with pulls.watched(origin_at(server.port), "myapp", "test", wait_s=20) as live:
             assert not live.ended.is_set()
         assert len(server.connections) == 3
 
 
 async def test_a_viewer_waits_no_longer_than_wait_s(autojump_clock: MockClock) -> None:
     server = HttpOrigin(says(MISSING))
-    async with server.listening(), relaying() as relays:
+    async with server.listening(), relaying() as pulls:
         with pytest.raises(OriginError) as caught:
-            async with relays.watched(origin_at(server.port), "myapp", "test", wait_s=5):
+            async with pulls.watched(origin_at(server.port), "myapp", "test", wait_s=5):
                 pass
         assert caught.value.status == 404
         assert 5 <= trio.current_time() < 7.5
@@ -244,9 +244,9 @@ async def test_an_origin_that_gives_no_stream_has_a_status_and_a_sentence(
 ) -> None:
     server = HttpOrigin(script)
     with structlog.testing.capture_logs() as log:
-        async with server.listening(), relaying() as relays:
+        async with server.listening(), relaying() as pulls:
             with pytest.raises(OriginError) as caught:
-                await asking(relays, origin_at(server.port))
+                await asking(pulls, origin_at(server.port))
     assert caught.value.status == status
     assert "origin" in caught.value.detail
     assert "127.0.0.1" not in caught.value.detail
@@ -256,19 +256,19 @@ async def test_an_origin_that_gives_no_stream_has_a_status_and_a_sentence(
 
 
 async def test_an_origin_that_cannot_be_reached_is_a_502(autojump_clock: MockClock) -> None:
-    async with relaying() as relays:
+    async with relaying() as pulls:
         with pytest.raises(OriginError) as caught:
-            await asking(relays, origin_at(refused_port()))
+            await asking(pulls, origin_at(refused_port()))
     assert caught.value.status == 502
     assert "127.0.0.1" not in caught.value.detail
 
 
 async def test_one_publisher_too_many_is_a_503(autojump_clock: MockClock) -> None:
     server = HttpOrigin(plays())
-    async with server.listening(), relaying(publishers=Publishers(limit=1)) as relays:
-        await asking(relays, origin_at(server.port), stream="first")
+    async with server.listening(), relaying(publishers=Publishers(limit=1)) as pulls:
+        await asking(pulls, origin_at(server.port), stream="first")
         with pytest.raises(OriginError) as caught:
-            await asking(relays, origin_at(server.port), stream="second")
+            await asking(pulls, origin_at(server.port), stream="second")
         assert caught.value.status == 503
         assert len(server.connections) == 1
 
@@ -277,10 +277,10 @@ async def test_a_bug_in_one_pull_ends_that_one_alone(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = HttpOrigin(plays())
-    async with server.listening(), relaying() as relays:
-        async with relays.watched(origin_at(server.port), "myapp", "good") as good:
+    async with server.listening(), relaying() as pulls:
+        async with pulls.watched(origin_at(server.port), "myapp", "good") as good:
             with structlog.testing.capture_logs() as log:
-                async with relays.watched(origin_at(server.port), "myapp", "bad") as bad:
+                async with pulls.watched(origin_at(server.port), "myapp", "bad") as bad:
                     monkeypatch.setattr(bad, "push", None)
                     await bad.ended.wait()
             assert [entry["reason"] for entry in log if entry["event"] == "pull.end"] == [EndReason.ERROR]
@@ -300,24 +300,24 @@ async def test_a_bug_in_one_pull_ends_that_one_alone(
 )
 async def test_the_next_address_is_tried_when_one_gives_no_stream(autojump_clock: MockClock, first: HttpScript) -> None:
     server, other = HttpOrigin(first), HttpOrigin(plays())
-    async with server.listening(), other.listening(), relaying() as relays:
-        async with relays.watched(origin_at(server.port, other.port), "myapp", "test") as live:
+    async with server.listening(), other.listening(), relaying() as pulls:
+        async with pulls.watched(origin_at(server.port, other.port), "myapp", "test") as live:
             assert not live.ended.is_set()
         assert (len(server.connections), len(other.connections)) == (1, 1)
-        assert [publisher.peer for _, _, publisher in relays] == [f"127.0.0.1:{other.port}"]
+        assert [publisher.peer for _, _, publisher in pulls] == [f"127.0.0.1:{other.port}"]
 
 
 async def test_the_next_address_is_tried_when_one_refuses(autojump_clock: MockClock) -> None:
     server = HttpOrigin(plays())
-    async with server.listening(), relaying() as relays:
-        await asking(relays, origin_at(refused_port(), server.port))
+    async with server.listening(), relaying() as pulls:
+        await asking(pulls, origin_at(refused_port(), server.port))
 
 
 async def test_a_404_is_the_answer_also_where_another_address_is_down(autojump_clock: MockClock) -> None:
     server = HttpOrigin(says(MISSING))
-    async with server.listening(), relaying() as relays:
+    async with server.listening(), relaying() as pulls:
         with pytest.raises(OriginError) as caught:
-            await asking(relays, origin_at(server.port, refused_port()))
+            await asking(pulls, origin_at(server.port, refused_port()))
     assert caught.value.status == 404
 
 
@@ -338,8 +338,8 @@ async def test_an_http_origin_is_asked_by_its_target(
     autojump_clock: MockClock, target: str, allowed: tuple[int, ...], line: bytes
 ) -> None:
     server = HttpOrigin(plays())
-    async with server.listening(), relaying() as relays:
-        await asking(relays, origin_at(server.port, target=target, allowed=allowed))
+    async with server.listening(), relaying() as pulls:
+        await asking(pulls, origin_at(server.port, target=target, allowed=allowed))
     assert server.connections[0].head.split(b"\r\n") == [
         line,
         b"Host: 127.0.0.1:%d" % server.port,
@@ -364,8 +364,8 @@ async def test_every_framing_of_a_body_is_read(autojump_clock: MockClock, script
     server = HttpOrigin(script)
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port), "myapp", "test") as live,
     ):
         with Watching(live).present() as watching:
             await trio.sleep(0.1)
@@ -388,8 +388,8 @@ async def test_tags_that_no_viewer_could_use_are_left_out_and_faults_that_player
     server = HttpOrigin(mute(UNTIL_CLOSE_HEAD + body))
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port), "myapp", "test") as live,
     ):
         with Watching(live).present() as watching:
             await trio.sleep(0.1)
@@ -404,10 +404,10 @@ async def test_a_pull_is_listed_as_a_publisher_with_its_bytes(autojump_clock: Mo
     publishers = Publishers(limit=10)
     async with (
         server.listening(),
-        relaying(publishers=publishers) as relays,
-        relays.watched(origin_at(server.port), "myapp", "test") as live,
+        relaying(publishers=publishers) as pulls,
+        pulls.watched(origin_at(server.port), "myapp", "test") as live,
     ):
-        [(origin, listed, publisher)] = relays
+        [(origin, listed, publisher)] = pulls
         assert (origin, listed) == ("a", live)
         assert list(publishers) == [publisher]
         assert publisher.protocol == "http-flv-pull"
@@ -422,21 +422,21 @@ async def test_ending_the_publisher_ends_the_pull_and_its_stream(autojump_clock:
     with structlog.testing.capture_logs() as log:
         async with (
             server.listening(),
-            relaying() as relays,
-            relays.watched(origin_at(server.port), "myapp", "test") as live,
+            relaying() as pulls,
+            pulls.watched(origin_at(server.port), "myapp", "test") as live,
         ):
-            [(_, _, publisher)] = relays
+            [(_, _, publisher)] = pulls
             publisher.end(EndReason.KICKED)
             await live.ended.wait()
-            assert list(relays) == []
+            assert list(pulls) == []
     assert [entry["reason"] for entry in log if entry["event"] == "pull.end"] == [EndReason.KICKED]
 
 
 async def test_a_pull_that_stops_for_lack_of_viewers_says_so(autojump_clock: MockClock) -> None:
     server = HttpOrigin(plays())
     with structlog.testing.capture_logs() as log:
-        async with server.listening(), relaying(idle_stop_s=1) as relays:
-            await asking(relays, origin_at(server.port))
+        async with server.listening(), relaying(idle_stop_s=1) as pulls:
+            await asking(pulls, origin_at(server.port))
             await trio.sleep(2)
             events = [entry["event"] for entry in log]
     assert [event for event in events if event in ("pull.start", "pull.end")] == ["pull.start", "pull.end"]

@@ -42,8 +42,8 @@ async def test_a_lost_origin_is_connected_to_again_and_viewers_see_time_go_on(
     server = HttpOrigin(first, plays(start_ms=3_600_000))
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port), "myapp", "test") as live,
     ):
         with Watching(live).present() as watching:
             await trio.sleep(6)
@@ -60,8 +60,8 @@ async def opened_at(server: HttpOrigin, seconds: float, **options: Callable[[], 
     """When the connections to `server` were opened, while one viewer watches for so long."""
     async with (
         server.listening(),
-        relaying(**options) as relays,
-        relays.watched(origin_at(server.port), "myapp", "test"),
+        relaying(**options) as pulls,
+        pulls.watched(origin_at(server.port), "myapp", "test"),
     ):
         await trio.sleep(seconds)
     return [connection.opened_at for connection in server.connections]
@@ -90,8 +90,8 @@ async def test_an_origin_that_is_down_is_tried_for_as_long_as_somebody_watches(a
     server = HttpOrigin(plays(0), *[says()] * 12, plays())
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port), "myapp", "test") as live,
     ):
         with Watching(live).present() as watching:
             await trio.sleep(150)
@@ -102,7 +102,7 @@ async def test_an_origin_that_is_down_is_tried_for_as_long_as_somebody_watches(a
 
 async def test_a_stall_counts_as_a_loss(autojump_clock: MockClock) -> None:
     server = HttpOrigin(mute(UNTIL_CLOSE_HEAD + flv(*OPENING)), plays())
-    async with server.listening(), relaying() as relays, relays.watched(origin_at(server.port), "myapp", "test"):
+    async with server.listening(), relaying() as pulls, pulls.watched(origin_at(server.port), "myapp", "test"):
         await server.connections[0].left.wait()
         assert trio.current_time() == pytest.approx(30, abs=0.05)
         await trio.sleep(1)
@@ -123,11 +123,11 @@ async def test_an_ended_stream_is_tried_for_republish_grace_s_and_then_ends_for_
 ) -> None:
     server = HttpOrigin(plays(2, ends=True), afterwards)
     with structlog.testing.capture_logs() as log:
-        async with server.listening(), relaying() as relays:
-            async with relays.watched(origin_at(server.port), "myapp", "test") as live:
+        async with server.listening(), relaying() as pulls:
+            async with pulls.watched(origin_at(server.port), "myapp", "test") as live:
                 await live.ended.wait()
                 assert trio.current_time() == pytest.approx(12, abs=0.05)
-            assert list(relays) == []
+            assert list(pulls) == []
     [end] = [entry for entry in log if entry["event"] == "pull.end"]
     assert end["reason"] == EndReason.ORIGIN_ENDED
     assert end["seconds"] == pytest.approx(12, abs=0.05)
@@ -138,8 +138,8 @@ async def test_a_stream_that_comes_back_within_its_grace_may_be_lost_again(autoj
     server = HttpOrigin(plays(2, ends=True), says(MISSING), plays(20, ends=True), says(MISSING))
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port), "myapp", "test") as live,
     ):
         await live.ended.wait()
         assert trio.current_time() == pytest.approx(2 + 1.5 + 20 + 10, abs=0.1)
@@ -147,7 +147,7 @@ async def test_a_stream_that_comes_back_within_its_grace_may_be_lost_again(autoj
 
 async def test_no_viewer_means_no_attempt_after_idle_stop_s(autojump_clock: MockClock) -> None:
     server = HttpOrigin(plays(0), says())
-    async with server.listening(), relaying(idle_stop_s=3) as relays:
-        await asking(relays, origin_at(server.port))
+    async with server.listening(), relaying(idle_stop_s=3) as pulls:
+        await asking(pulls, origin_at(server.port))
         await trio.sleep(60)
         assert max(connection.opened_at for connection in server.connections) < 3

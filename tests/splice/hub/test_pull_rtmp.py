@@ -35,12 +35,12 @@ async def test_a_stream_is_played_by_its_app_and_name(autojump_clock: MockClock)
     server = RtmpServer(plays_rtmp())
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
     ):
         with Watching(live).present() as watching:
             await trio.sleep(1)
-        [(_, _, publisher)] = relays
+        [(_, _, publisher)] = pulls
         assert publisher.protocol == "rtmp-pull"
         assert publisher.bytes == live.bytes_in > 0
     [peer] = server.connections
@@ -59,8 +59,8 @@ async def test_what_a_server_says_to_its_player_is_no_part_of_the_stream(autojum
     server = RtmpServer(script)
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
     ):
         await trio.sleep(0.1)
         assert live.bytes_in == sum(len(body) for _, _, body in OPENING) + len(amf0.encode_all(["onCuePoint", "kept"]))
@@ -75,8 +75,8 @@ async def test_a_servers_ping_is_answered(autojump_clock: MockClock) -> None:
     server = RtmpServer(script)
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test"),
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test"),
     ):
         await trio.sleep(1)
         assert MessageReceived(PingResponse(1234)) in server.connections[0].other
@@ -89,8 +89,8 @@ async def test_chunks_of_one_byte_are_read_in_turns(autojump_clock: MockClock) -
         await trio.sleep_forever()
 
     server = RtmpServer(script)
-    async with server.listening(), relaying() as relays:
-        await asking(relays, origin_at(server.port, scheme="rtmp"))
+    async with server.listening(), relaying() as pulls:
+        await asking(pulls, origin_at(server.port, scheme="rtmp"))
 
 
 async def test_pings_alone_do_not_keep_a_stream_from_counting_as_lost(autojump_clock: MockClock) -> None:
@@ -103,8 +103,8 @@ async def test_pings_alone_do_not_keep_a_stream_from_counting_as_lost(autojump_c
     server = RtmpServer(script, plays_rtmp())
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test"),
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test"),
     ):
         await server.connections[0].left.wait()
         assert trio.current_time() == pytest.approx(30, abs=0.1)
@@ -126,9 +126,9 @@ async def test_a_refusal_has_a_status_and_a_sentence_and_the_servers_words_go_to
 ) -> None:
     server = RtmpServer(silent_rtmp, refuse=refuse)
     with structlog.testing.capture_logs() as log:
-        async with server.listening(), relaying() as relays:
+        async with server.listening(), relaying() as pulls:
             with pytest.raises(OriginError) as caught:
-                await asking(relays, origin_at(server.port, scheme="rtmp"))
+                await asking(pulls, origin_at(server.port, scheme="rtmp"))
     assert caught.value.status == status
     assert "127.0.0.1" not in caught.value.detail
     [refused] = [entry for entry in log if entry["event"] == "pull.refused"]
@@ -145,9 +145,9 @@ async def test_a_server_that_lets_play_and_stays_silent_is_a_504_that_says_so(
     autojump_clock: MockClock, script: RtmpScript
 ) -> None:
     server = RtmpServer(script)
-    async with server.listening(), relaying() as relays:
+    async with server.listening(), relaying() as pulls:
         with pytest.raises(OriginError) as caught:
-            await asking(relays, origin_at(server.port, scheme="rtmp"))
+            await asking(pulls, origin_at(server.port, scheme="rtmp"))
         assert trio.current_time() == pytest.approx(5, abs=0.1)
     assert caught.value.status == 504
     assert "silent" in caught.value.detail
@@ -159,9 +159,9 @@ async def test_a_stream_that_ends_before_it_has_begun_is_missing(autojump_clock:
         await trio.sleep_forever()
 
     server = RtmpServer(script)
-    async with server.listening(), relaying() as relays:
+    async with server.listening(), relaying() as pulls:
         with pytest.raises(OriginError) as caught:
-            await asking(relays, origin_at(server.port, scheme="rtmp"))
+            await asking(pulls, origin_at(server.port, scheme="rtmp"))
     assert caught.value.status == 404
 
 
@@ -184,17 +184,17 @@ async def test_a_server_that_does_not_speak_rtmp_is_told_from_one_that_refuses(
     autojump_clock: MockClock, script: HttpScript, status: int
 ) -> None:
     server = HttpOrigin(script, awaits_head=False)
-    async with server.listening(), relaying() as relays:
+    async with server.listening(), relaying() as pulls:
         with pytest.raises(OriginError) as caught:
-            await asking(relays, origin_at(server.port, scheme="rtmp"))
+            await asking(pulls, origin_at(server.port, scheme="rtmp"))
     assert caught.value.status == status
     assert "127.0.0.1" not in caught.value.detail
 
 
 async def test_the_next_address_is_tried_when_one_stays_silent(autojump_clock: MockClock) -> None:
     server, other = RtmpServer(silent_rtmp), RtmpServer(plays_rtmp())
-    async with server.listening(), other.listening(), relaying() as relays:
-        await asking(relays, origin_at(server.port, other.port, scheme="rtmp"))
+    async with server.listening(), other.listening(), relaying() as pulls:
+        await asking(pulls, origin_at(server.port, other.port, scheme="rtmp"))
         assert (server.open, other.open) == (0, 1)
 
 
@@ -205,8 +205,8 @@ async def test_a_lost_server_is_connected_to_again_and_viewers_see_time_go_on(au
     server = RtmpServer(plays_rtmp(2, start_ms=7_000_000), plays_rtmp())
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
     ):
         with Watching(live).present() as watching:
             await trio.sleep(6)
@@ -220,8 +220,8 @@ async def test_an_unpublished_stream_ends_for_its_viewers_after_republish_grace_
     server = RtmpServer(plays_rtmp(2, ends=True), silent_rtmp)
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
     ):
         await live.ended.wait()
         assert trio.current_time() == pytest.approx(12, abs=0.1)
@@ -235,8 +235,8 @@ async def test_a_publisher_who_returns_while_the_door_asks_again_is_seen_at_once
     server = RtmpServer(plays_rtmp(2, ends=True), late)
     async with (
         server.listening(),
-        relaying() as relays,
-        relays.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port, scheme="rtmp"), "myapp", "test") as live,
     ):
         with Watching(live).present() as watching:
             await trio.sleep(20)

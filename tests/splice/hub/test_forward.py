@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from protocol.amf import amf0
 from protocol.rtmp import MediaKind, MessageReceived, PingRequest, PingResponse
 from splice.hub import Hub, HubLimits, LiveStream
-from splice.hub.push import ForwardRule, Forwards
+from splice.hub.forward import ForwardRule, Forwards
 from splice.stats import Publisher
 from tests.splice.hub.pulling import refused_port
 from tests.splice.hub.servers import (
@@ -297,7 +297,7 @@ async def test_a_bug_in_a_forward_ends_that_one_alone(
     async def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("splice.hub.push.feed", broken)
+    monkeypatch.setattr("splice.hub.forward.feed", broken)
     server = RtmpServer(silent_rtmp)
     with structlog.testing.capture_logs() as log:
         async with server.listening(), forwarding(ForwardRule("*", to(server))) as hub:

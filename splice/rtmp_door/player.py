@@ -12,7 +12,7 @@ import trio
 from protocol import RemoteProtocolError
 from protocol.rtmp import Code, PauseChanged, PlayRequested, PlayStopped, PublishRequested, ServerState
 from splice.hub import LiveStream, RtmpForm, Subscriber
-from splice.rtmp_connection import RTMP_CHUNK_SIZE, RtmpConnection
+from splice.rtmp_door.connection import RTMP_CHUNK_SIZE, RtmpConnection
 from splice.stats import Viewer
 from splice.viewer_socket import ViewerLeftError
 

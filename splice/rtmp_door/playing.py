@@ -1,0 +1,161 @@
+"""A connection that plays: access, limits and the stream first, then the LiveStream's packets go to the socket."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+from urllib.parse import unquote
+
+import structlog
+import trio
+
+from protocol.rtmp import Code, PlayRequested, Request
+from splice.access import RTMP_PATH, AccessRefusedError, PlayRequest, read_parameters
+from splice.http import as_sentence
+from splice.hub import LiveStream, Subscriber
+from splice.hub.feeding import feed, feed_by
+from splice.origins import OriginError
+from splice.routing import RoutingError
+from splice.rtmp_door.connection import RtmpConnection
+from splice.rtmp_door.player import RtmpPlayer
+from splice.rtmp_door.requests import Ask, ConnectedClient, RefusedRequestError, RtmpRules, require_name
+from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
+from splice.viewer_socket import ViewerLeftError, ViewerSocket
+
+__all__ = ["FindStream", "Playing"]
+
+_log = structlog.get_logger()
+
+
+class FindStream(Protocol):
+    """Finds the live stream that a player asks for, and holds it while the block runs."""
+
+    def __call__(self, app: str, stream: str, src: str | None) -> AbstractAsyncContextManager[LiveStream]: ...
+
+
+class Playing:
+    """Serves those who play."""
+
+    def __init__(self, find_stream: FindStream, viewers: Viewers) -> None:
+        self._find_stream: Final = find_stream
+        self._viewers: Final = viewers
+
+    async def serve(
+        self,
+        connection: RtmpConnection,
+        client: ConnectedClient,
+        request: PlayRequested,
+        *,
+        rules: RtmpRules,
+        ask: Ask,
+    ) -> None:
+        """Serve a client from its request to play until it stops, or the stream ends.
+
+        Raises:
+            RefusedRequestError: it may not play, or not this.
+            ViewerLeftError: it has left before it was accepted.
+            RemoteProtocolError: it breaks the protocol.
+        """
+        name = request.play.stream
+        require_name(request, name, Code.PLAY_STREAM_NOT_FOUND)
+        arguments = client.arguments(request.play.query)
+        asked = PlayRequest(
+            client_id=self._viewers.next_id(),
+            address=connection.socket.address,
+            path=RTMP_PATH,
+            src=_source(request, arguments),
+            app=client.app,
+            stream=name,
+            arguments=arguments,
+            caller=client.caller,
+        )
+        await ask(rules.access.may_play(asked), request, Code.PLAY_FAILED)
+        try:
+            await self._let_in(connection, asked, request, rules)
+        finally:
+            rules.access.play_ended(asked)
+
+    async def _let_in(
+        self, connection: RtmpConnection, asked: PlayRequest, request: PlayRequested, rules: RtmpRules
+    ) -> None:
+        """Serve a player who may watch, if there is room and the stream."""
+        src, app, name = asked.src, asked.app, asked.stream
+        try:
+            self._viewers.check_room(asked.address, (src, app, name))
+        except LimitReachedError as error:
+            raise RefusedRequestError(request, Code.CONNECT_REJECTED, as_sentence(str(error))) from None
+        viewer = Viewer(
+            id=asked.client_id,
+            peer=connection.socket.peer,
+            address=asked.address,
+            route="hub",
+            origin=src,
+            app=app,
+            stream=name,
+            protocol="rtmp",
+        )
+        log = _log.bind(id=viewer.id, peer=viewer.peer, route="hub", origin=src, app=app, stream=name)
+        log.info("viewer.start")
+        reason = EndReason.ERROR
+        try:
+            with self._viewers.present(viewer), viewer.scope:
+                reason = await self._serve_player(connection, request, viewer, rules, src)
+        except (RoutingError, OriginError) as error:
+            reason = EndReason.REFUSED
+            raise RefusedRequestError(request, Code.PLAY_STREAM_NOT_FOUND, as_sentence(error.detail)) from None
+        except ViewerLeftError:
+            reason = EndReason.VIEWER_LEFT
+        finally:
+            reason = viewer.ended_by or reason
+            log.info("viewer.end", **viewer.figures, reason=reason)
+
+    @staticmethod
+    async def _feed(client: ViewerSocket, subscriber: Subscriber, stall_s: float) -> EndReason:
+        if client.send_now is None:
+            try:
+                return await feed_by(subscriber, client.send, stall_s=stall_s)
+            except ViewerLeftError:
+                return EndReason.VIEWER_LEFT
+        return await feed(subscriber, client.socket, stall_s=stall_s)
+
+    async def _serve_player(
+        self, connection: RtmpConnection, request: PlayRequested, viewer: Viewer, rules: RtmpRules, src: str | None
+    ) -> EndReason:
+        player = RtmpPlayer(connection, request)
+        reason = EndReason.VIEWER_LEFT
+        failure: RoutingError | OriginError | None = None
+        async with trio.open_nursery() as nursery:
+
+            async def listen() -> None:
+                await player.listen()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(listen)
+            try:
+                async with self._find_stream(viewer.app, viewer.stream, src) as live:
+                    subscriber = player.accept(live, viewer)
+                    with live.subscribed(subscriber):
+                        viewer.begun()
+                        if player.hear():
+                            reason = await self._feed(connection.socket, subscriber, rules.stall_s)
+            except (RoutingError, OriginError) as error:
+                failure = error  # carried over the nursery, which would wrap it in a group
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        if reason is EndReason.ORIGIN_ENDED:
+            await connection.socket.finish(player.last_words())
+        elif reason is EndReason.STALLED:
+            connection.socket.abort()
+        return reason
+
+
+def _source(request: Request, arguments: str) -> str | None:
+    """The origin that a player names."""
+    try:
+        src = read_parameters(arguments, ("src",)).get("src")
+    except AccessRefusedError as error:
+        raise RefusedRequestError(request, Code.PLAY_FAILED, as_sentence(error.detail)) from None
+    if src is None:
+        return None
+    src = unquote(src)
+    require_name(request, src, Code.PLAY_STREAM_NOT_FOUND)
+    return src

@@ -1,0 +1,125 @@
+"""A connection that publishes: access, limits and the name first, then every message goes to the LiveStream."""
+
+from typing import Final
+
+import structlog
+import trio
+
+from protocol.rtmp import Code, MediaMessage, PlayRequested, PublishRequested, PublishStopped
+from splice.access import PublishRequest
+from splice.http import as_sentence
+from splice.hub import Hub, LiveStream, NameTakenError
+from splice.rtmp_door.connection import RtmpConnection
+from splice.rtmp_door.requests import Ask, ConnectedClient, RefusedRequestError, RtmpRules, require_name
+from splice.stats import EndReason, LimitReachedError, Publisher, Publishers
+from splice.viewer_socket import ViewerLeftError
+
+__all__ = ["Publishing"]
+
+_log = structlog.get_logger()
+
+
+class Publishing:
+    """Serves those who publish."""
+
+    def __init__(self, hub: Hub, publishers: Publishers) -> None:
+        self._hub: Final = hub
+        self._publishers: Final = publishers
+
+    async def serve(
+        self,
+        connection: RtmpConnection,
+        client: ConnectedClient,
+        request: PublishRequested,
+        *,
+        rules: RtmpRules,
+        ask: Ask,
+    ) -> None:
+        """Serve a client from its request to publish until it stops.
+
+        Raises:
+            RefusedRequestError: it may not publish, or not this.
+            ViewerLeftError: it has left before it was accepted.
+            RemoteProtocolError: it breaks the protocol.
+        """
+        name = request.publish.stream
+        require_name(request, name, Code.PUBLISH_BAD_NAME)
+        asked = PublishRequest(
+            client_id=self._publishers.next_id(),
+            address=connection.socket.address,
+            app=client.app,
+            stream=name,
+            arguments=client.arguments(request.publish.query),
+            caller=client.caller,
+        )
+        await ask(rules.access.may_publish(asked), request, Code.PUBLISH_DENIED)
+        try:
+            await self._take_in(connection, asked, request, rules)
+        finally:
+            rules.access.publish_ended(asked)
+
+    async def _take_in(
+        self, connection: RtmpConnection, asked: PublishRequest, request: PublishRequested, rules: RtmpRules
+    ) -> None:
+        """Receive from a publisher who may publish, if there is room and the name is free."""
+        app, name = asked.app, asked.stream
+        try:
+            self._publishers.check_room()
+        except LimitReachedError as error:
+            raise RefusedRequestError(request, Code.CONNECT_REJECTED, as_sentence(str(error))) from None
+        publisher = Publisher(
+            id=asked.client_id,
+            peer=connection.socket.peer,
+            address=asked.address,
+            app=app,
+            stream=name,
+            protocol="rtmp",
+        )
+        log = _log.bind(id=publisher.id, peer=publisher.peer, app=app, stream=name)
+        try:
+            with self._hub.published(publisher) as live, self._publishers.present(publisher):
+                request.accept()
+                connection.trust()
+                log.info("publisher.start")
+                reason = EndReason.ERROR
+                try:
+                    with publisher.scope:
+                        reason = await self._receive(connection, request.message_stream_id, live, publisher, rules)
+                except ViewerLeftError:
+                    reason = EndReason.PUBLISHER_LEFT
+                finally:
+                    reason = publisher.ended_by or reason
+                    seconds = round(publisher.seconds, 3)
+                    log.info("publisher.end", bytes=publisher.bytes, seconds=seconds, reason=reason)
+        except NameTakenError:
+            raise RefusedRequestError(
+                request, Code.PUBLISH_BAD_NAME, f"{app}/{name} is being published already: choose another name."
+            ) from None
+        await connection.socket.finish(connection.session.data_to_send())
+
+    async def _receive(
+        self,
+        connection: RtmpConnection,
+        message_stream_id: int,
+        live: LiveStream,
+        publisher: Publisher,
+        rules: RtmpRules,
+    ) -> EndReason:
+        media_by = trio.current_time() + rules.publish_idle_s
+        while True:
+            while (event := connection.next_event_nowait()) is not None:
+                # The hot path of a publisher: one look, one call.
+                if type(event) is MediaMessage:
+                    publisher.bytes += len(event.payload)
+                    live.push(event.kind, event.timestamp, event.payload)
+                    media_by = live.last_packet_at + rules.publish_idle_s
+                elif isinstance(event, PublishStopped) and event.message_stream_id == message_stream_id:
+                    return EndReason.PUBLISHER_LEFT
+                elif isinstance(event, PublishRequested | PlayRequested):
+                    event.reject(Code.PUBLISH_DENIED, "One connection publishes one stream here: open another.")
+            with trio.move_on_at(media_by) as patience:
+                await connection.refill()
+            if patience.cancelled_caught:
+                return EndReason.STALLED
+            if publisher.ended_by is not None:
+                return publisher.ended_by  # in the turn in which this came; the stream may be another's by now
