@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 
-from bench import table_hub, table_kit, table_splice
+from bench import congestion, table_hub, table_kit, table_splice
 from bench.processes import BenchError
 
 
@@ -15,9 +15,12 @@ def main() -> int:
     table_splice.add_parser(subparsers)
     table_hub.add_parser(subparsers)
     table_kit.add_parser(subparsers)
+    parser.set_defaults(congestion="")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every `with` is left in order
     try:
+        if options.congestion:
+            congestion.use(options.congestion)
         options.run(options)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -16,7 +16,7 @@ from typing import IO, Any
 from bench import machine
 from bench.processes import BenchError, Server, start
 
-__all__ = ["Load", "Percentiles", "Run", "build", "load_program", "run_sink"]
+__all__ = ["Load", "Percentiles", "Run", "build", "compile_c", "load_program", "run_sink"]
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "load"
@@ -88,16 +88,24 @@ def build() -> Path:
     """
     sources = sorted(SOURCES.glob("*.c"))
     newest = max(path.stat().st_mtime for path in SOURCES.iterdir())
-    if PROGRAM.exists() and PROGRAM.stat().st_mtime > newest:
-        return PROGRAM
+    if not PROGRAM.exists() or PROGRAM.stat().st_mtime <= newest:
+        compile_c(sources, PROGRAM)
+    return PROGRAM
+
+
+def compile_c(sources: Sequence[Path], result: Path, options: Sequence[str] = ()) -> None:
+    """Compile C sources to a program, or to what `options` say.
+
+    Raises:
+        BenchError: there is no C compiler, or it refuses.
+    """
     if shutil.which("cc") is None:
-        raise BenchError("the load generator is written in C: install a compiler (Debian: gcc and libc6-dev)")
-    PROGRAM.parent.mkdir(exist_ok=True)
-    command = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", str(PROGRAM), *map(str, sources)]
+        raise BenchError("parts of the benches are written in C: install a compiler (Debian: gcc and libc6-dev)")
+    result.parent.mkdir(exist_ok=True)
+    command = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", *options, "-o", str(result), *map(str, sources)]
     compiled = subprocess.run(command, capture_output=True, text=True, check=False)
     if compiled.returncode:
-        raise BenchError(f"cc does not compile the load generator:\n{compiled.stderr}")
-    return PROGRAM
+        raise BenchError(f"cc does not compile {result.name}:\n{compiled.stderr}")
 
 
 def _command(role: str, load: Load) -> list[str]:

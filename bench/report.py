@@ -10,12 +10,12 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench import congestion, machine
 from bench.markdown import Target, targets_table
 from bench.measure import Percentiles, Run
 from bench.processes import BenchError
 
-__all__ = ["Figures", "add_options", "choose", "emit", "finish", "heading", "measure_in_turn"]
+__all__ = ["Figures", "add_options", "choose", "command", "emit", "finish", "heading", "measure_in_turn"]
 
 QUICK_ROUNDS = 1
 QUICK_SECONDS = 2.0
@@ -28,6 +28,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="one round of 2 s: shows that it works, not how fast")
     parser.add_argument("--rows", default="", metavar="NAME,...", help="only these rows")
     parser.add_argument("--peers", default="", metavar="NAME,...", help="only these servers")
+    parser.add_argument(
+        "--congestion",
+        default="",
+        metavar="NAME",
+        help="all TCP sockets use it, such as cubic (default: the machine's)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every run and every verdict here")
 
 
@@ -107,9 +113,17 @@ def choose(known: Iterable[str], wanted: str, what: str) -> list[str]:
     return chosen
 
 
+def command(name: str, options: argparse.Namespace, rounds: int, seconds: float) -> str:
+    """The command that measures a table as this run does."""
+    words = ["python -m bench", name, "--rounds", str(rounds), "--seconds", f"{seconds:g}"]
+    if options.congestion:
+        words += ["--congestion", options.congestion]
+    return " ".join(words)
+
+
 def heading(title: str, figures: Figures, versions: dict[str, str], command: str) -> str:
     """The words above a table: where, when, with what, and how quiet the machine was."""
-    about = machine.describe()
+    about = machine.describe() | {"congestion control": congestion.in_use()}
     runs = figures.every_run()
     lines = [f"## {title}", "", f"`{command}`", ""]
     lines += [f"- {name}: {value}" for name, value in about.items()]

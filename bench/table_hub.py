@@ -88,7 +88,7 @@ def main(options: argparse.Namespace) -> None:
 
     figures = report.measure_in_turn(rows, peers_of, rounds, run)
     versions = {name: known[name].version for name in peers if name in known}
-    command = f"python -m bench hub --rounds {rounds} --seconds {seconds:g}"
+    command = report.command("hub", options, rounds, seconds)
     heading = report.heading("Hub route", figures, versions, command)
     report.finish(figures, heading, [cpu_table(figures), delivery_table(figures)], judge(figures), options.json)
 

@@ -78,7 +78,7 @@ def main(options: argparse.Namespace) -> None:
         return [peer for peer in peers if peer != DIRECT or not ROWS[row].bulk]
 
     figures = report.measure_in_turn(rows, peers_of, rounds, run)
-    words = f"python -m bench splice --rounds {rounds} --seconds {seconds:g}{' --chunked' if options.chunked else ''}"
+    words = report.command("splice", options, rounds, seconds) + (" --chunked" if options.chunked else "")
     heading = report.heading(
         "Splice route", figures, {name: known[name].version for name in peers if name in known}, words
     )
