@@ -4,16 +4,7 @@ Bytes wait in `_data` until their chunk's turn; a chunk's payload moves at once 
 that what stays undecoded is never more than a part of a header, and memory grows with bytes received, never with
 lengths announced. Set Chunk Size and Abort take effect here and are returned like every other message.
 
-Where the specification is silent, or programs disagree, this reader does as follows.
-
-- fmt 3 that starts a message adds the last delta; after fmt 0 that is the timestamp itself (section 5.3.1.2.4, and so
-  do librtmp, FFmpeg and SRS; nginx-rtmp adds nothing there).
-- fmt 1 on a new chunk stream is accepted with message stream id 0 and counts from timestamp 0, because librtmp sends
-  its pings and acknowledgements so. fmt 2 and 3 have no length to inherit and are refused.
-- fmt 0, 1 and 2 inside an unfinished message are accepted as a continuation where they repeat what the message began
-  with (FFmpeg, librtmp and nginx-rtmp read them so) and refused where they differ: the length of a message is frozen
-  until it is complete, because servers have been broken through lengths that grew.
-- An extended timestamp repeated in fmt 3 is told from payload by its value: see `ExtendedTimestamps`.
+Where the specification is silent about a header, `chunk_streams` says how it is read.
 """
 
 from typing import Final
@@ -28,50 +19,18 @@ from protocol._base import (
 )
 from protocol.rtmp.chunk_format import (
     ABORT,
-    CHUNK_BASIC_HEADER,
     CHUNK_MESSAGE_HEADER,
     DEFAULT_CHUNK_SIZE,
-    EXTENDED_TIMESTAMP_MARK,
     MAX_CHUNK_SIZE,
     SET_CHUNK_SIZE,
-    TIMESTAMP_MODULUS,
     RawMessage,
 )
 from protocol.rtmp.chunk_settings import PAUSED, ExtendedTimestamps, PausedType, SharedBudget
+from protocol.rtmp.chunk_streams import ChunkStream, ChunkStreams
 
 __all__ = ["ChunkReader"]
 
-_MESSAGE_HEADER_SIZES: Final = (11, 7, 3, 0)
-"""By fmt (sections 5.3.1.2.1 to 5.3.1.2.4)."""
-
 _DEFAULT_LIMITS: Final = Limits()
-
-
-class _ChunkStream:
-    """The last header of one chunk stream, and the message that is on its way there."""
-
-    __slots__ = (
-        "chunk_stream_id",
-        "delta",
-        "extended",
-        "length",
-        "message_stream_id",
-        "missing",
-        "payload",
-        "timestamp",
-        "type_id",
-    )
-
-    def __init__(self, chunk_stream_id: int) -> None:
-        self.chunk_stream_id = chunk_stream_id
-        self.timestamp = 0
-        self.delta = 0  # what a message adds that starts with fmt 3; also the value of the extended timestamp
-        self.extended = False
-        self.length = 0
-        self.type_id = 0
-        self.message_stream_id = 0
-        self.missing = 0  # bytes of the message still to come; 0 between messages
-        self.payload: bytearray | None = None  # what came of it; a message of one chunk never needs it
 
 
 class ChunkReader:
@@ -108,13 +67,12 @@ class ChunkReader:
         self.chunk_allowance: int | None = None
         self.chunks_read = 0
         self.bytes_received = 0
-        self._extended_timestamps = extended_timestamp_on_fmt3
         self._budget = budget
         self._reserved = 0
         self._chunk_size = DEFAULT_CHUNK_SIZE
-        self._streams: dict[int, _ChunkStream] = {}
+        self._streams = ChunkStreams(extended_timestamp_on_fmt3)
         self._unfinished = 0
-        self._current: _ChunkStream | None = None  # whose chunk is being read; None where a header must come
+        self._current: ChunkStream | None = None  # whose chunk is being read; None where a header must come
         self._wanted = 0  # bytes of that chunk still to come
         self._data = b""
         self._position = 0
@@ -170,7 +128,7 @@ class ChunkReader:
         """Forget everything held, and give the shared budget its bytes back; nothing is read afterwards."""
         if self._error is None:
             self._error = LocalProtocolError("this reader was closed", spec="RTMP 1.0, 5.3")
-        self._streams.clear()
+        self._streams.known.clear()
         self._current = None
         self._data = b""
         self._position = 0
@@ -183,7 +141,7 @@ class ChunkReader:
     def _read_message(self) -> RawMessage | NeedDataType | PausedType:
         # The kit's hot loop: at chunk size 128 it turns eighty times for one video frame. So it is one function, its
         # state lives in local variables, and it knows the common chunk itself: fmt 3 in a one-byte basic header that
-        # goes on with a message. Every other header is read by _read_header.
+        # goes on with a message. Every other header is read by ChunkStreams.
         data = self._data
         position = self._position
         end = len(data)
@@ -194,7 +152,7 @@ class ChunkReader:
         chunk_size = self._chunk_size
         buffered_bytes = self.limits.buffered_bytes
         unfinished = self._unfinished
-        streams = self._streams
+        streams = self._streams.known
         outcome: RawMessage | NeedDataType | PausedType
 
         while True:
@@ -206,7 +164,7 @@ class ChunkReader:
                     if first >= 0xC0 and current is not None and current.missing and not current.extended:
                         position += 1
                     else:
-                        found = self._read_header(data, position, end)
+                        found = self._streams.read_header(data, position, self.limits)
                         if found is None:
                             current = None
                         else:
@@ -306,115 +264,6 @@ class ChunkReader:
             )
         self._reserved = self._unfinished
 
-    def _read_header(self, data: bytes, position: int, end: int) -> tuple[_ChunkStream, int] | None:
-        """Read any chunk header; the chunk stream with it applied, and where the payload begins.
-
-        None, and nothing changed, where the header is not whole yet.
-        """
-        fmt = data[position] >> 6
-        chunk_stream_id = data[position] & 0x3F
-        position += 1
-        if chunk_stream_id < 2:
-            size = chunk_stream_id + 1
-            if end - position < size:
-                return None
-            chunk_stream_id = 64 + int.from_bytes(data[position : position + size], "little")
-            position += size
-
-        stream = self._streams.get(chunk_stream_id)
-        if stream is None:
-            if fmt > 1:
-                raise RemoteProtocolError(
-                    f"chunk stream {chunk_stream_id} starts with fmt {fmt}, which repeats a header that never came",
-                    spec=CHUNK_MESSAGE_HEADER,
-                )
-            if len(self._streams) >= self.limits.chunk_streams:
-                raise RemoteProtocolError(
-                    f"more than {self.limits.chunk_streams} chunk streams on one connection",
-                    spec=f"{CHUNK_BASIC_HEADER}; Limits.chunk_streams",
-                )
-            stream = _ChunkStream(chunk_stream_id)
-        if fmt == 3:
-            return self._apply_fmt3(stream, data, position, end)
-
-        fields = position
-        position += _MESSAGE_HEADER_SIZES[fmt]
-        if position > end:
-            return None
-        timestamp_field = int.from_bytes(data[fields : fields + 3], "big")
-        extended = timestamp_field == EXTENDED_TIMESTAMP_MARK
-        if extended:
-            if end - position < 4:
-                return None
-            timestamp_field = int.from_bytes(data[position : position + 4], "big")
-            position += 4
-        length = stream.length
-        type_id = stream.type_id
-        message_stream_id = stream.message_stream_id
-        if fmt < 2:
-            length = int.from_bytes(data[fields + 3 : fields + 6], "big")
-            type_id = data[fields + 6]
-            if fmt == 0:
-                message_stream_id = int.from_bytes(data[fields + 7 : fields + 11], "little")
-
-        stream.extended = extended
-        if stream.missing:
-            same_time = (stream.timestamp,) if fmt == 0 else (stream.delta, 0)
-            if (
-                length != stream.length
-                or type_id != stream.type_id
-                or message_stream_id != stream.message_stream_id
-                or timestamp_field not in same_time
-            ):
-                raise RemoteProtocolError(
-                    f"a fmt {fmt} header changes the message on chunk stream {chunk_stream_id}, of which "
-                    f"{stream.missing} of {stream.length} bytes are still to come",
-                    spec=CHUNK_MESSAGE_HEADER,
-                )
-            return stream, position
-
-        self._begin_message(stream, length)
-        stream.type_id = type_id
-        stream.message_stream_id = message_stream_id
-        stream.delta = timestamp_field
-        stream.timestamp = timestamp_field if fmt == 0 else (stream.timestamp + timestamp_field) % TIMESTAMP_MODULUS
-        self._streams[chunk_stream_id] = stream
-        return stream, position
-
-    def _apply_fmt3(
-        self, stream: _ChunkStream, data: bytes, position: int, end: int
-    ) -> tuple[_ChunkStream, int] | None:
-        """Apply the header that has no fields: it goes on with a message, or starts one like the last."""
-        if stream.extended and self._extended_timestamps is not ExtendedTimestamps.NOT_REPEATED:
-            field = data[position : position + 4]
-            if self._extended_timestamps is ExtendedTimestamps.REPEATED:
-                if len(field) < 4:
-                    return None
-                position += 4
-                if not stream.missing:
-                    stream.delta = int.from_bytes(field, "big")
-            else:
-                expected = [stream.delta.to_bytes(4, "big")]
-                if stream.missing:
-                    expected.append(stream.timestamp.to_bytes(4, "big"))
-                if field in expected:
-                    position += 4
-                elif any(value.startswith(field) for value in expected):
-                    # A difference decides at once; a beginning that agrees may still become either.
-                    return None
-        if not stream.missing:
-            self._begin_message(stream, stream.length)
-            stream.timestamp = (stream.timestamp + stream.delta) % TIMESTAMP_MODULUS
-        return stream, position
-
-    def _begin_message(self, stream: _ChunkStream, length: int) -> None:
-        if length > self.limits.message_bytes:
-            raise RemoteProtocolError(
-                f"a message of {length} bytes is announced, more than {self.limits.message_bytes}",
-                spec=f"{CHUNK_MESSAGE_HEADER}; Limits.message_bytes",
-            )
-        stream.length = stream.missing = length
-
     def _set_chunk_size(self, payload: bytes) -> None:
         if len(payload) < 4:
             raise RemoteProtocolError(
@@ -432,7 +281,7 @@ class ChunkReader:
     def _abort(self, payload: bytes) -> None:
         if len(payload) < 4:
             raise RemoteProtocolError(f"Abort has {len(payload)} bytes; it needs 4", spec="RTMP 1.0, 5.4.2")
-        stream = self._streams.get(int.from_bytes(payload[:4], "big"))
+        stream = self._streams.known.get(int.from_bytes(payload[:4], "big"))
         if stream is not None and stream.missing:
             # The header stays known: the chunk stream's next message may refer to it (the section does not say).
             self._unfinished -= len(stream.payload or b"")

@@ -2,8 +2,8 @@
 
 Bytes behind the handshake go in at `ChunkReader`, and `RawMessage`s come out: a payload with the header that it
 travelled under, not yet interpreted. `ChunkWriter` goes the other way; `encode_standalone` serves many connections
-with one piece of work. This module is the layer's face; `chunk_format`, `chunk_settings`, `chunk_reader` and
-`chunk_writer` are its rooms.
+with one piece of work. This module is the layer's face; `chunk_format`, `chunk_settings`, `chunk_streams`,
+`chunk_reader` and `chunk_writer` are its rooms.
 """
 
 from protocol.rtmp.chunk_format import DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH, RawMessage

@@ -9,12 +9,13 @@ from wsproto.events import Ping
 
 from fuzz.mutation import find_failure
 from fuzz.targets import NAMES, load, seeds
-from protocol._base import ReceiveBuffer
+from protocol._base import Limits, ReceiveBuffer
 from protocol.amf import Value
 from protocol.amf._amf3_decoder import Amf3Decoder
 from protocol.amf._cursor import Cursor
 from protocol.flv._bits import ByteReader
-from protocol.rtmp import ChunkReader, commands
+from protocol.rtmp import ChunkReader, SharedBudget, commands
+from protocol.rtmp.chunk_streams import ChunkStreams
 from protocol.rtmp.commands import Command
 from protocol.rtmp.messages import MediaKind
 from splice import routing
@@ -83,14 +84,22 @@ def takes_a_missing_argument_for_granted(command: Command, index: int) -> Value:
     return command.arguments[index]
 
 
-def never_waits(self: Any, stream: Any, data: bytes, position: int, end: int) -> tuple[Any, int]:
+def never_waits(self: Any, stream: Any, data: bytes, position: int, limits: Limits) -> tuple[Any, int]:
     """Whether the extended timestamp is repeated is decided before its four bytes have come."""
     field = data[position : position + 4]
     if stream.extended and field == stream.timestamp.to_bytes(4, "big"):
         position += 4
     if not stream.missing:
-        self._begin_message(stream, stream.length)
+        stream.missing = stream.length
     return stream, position
+
+
+def forgets_what_it_counted(self: Any, payload: bytes) -> None:
+    """What came of an aborted message is dropped, and stays counted."""
+    stream = self._streams.known.get(int.from_bytes(payload[:4], "big"))
+    if stream is not None:
+        stream.payload = None
+        stream.missing = 0
 
 
 def passes_times_through(self: Any, kind: MediaKind, track: int, timestamp: int) -> int:
@@ -110,7 +119,11 @@ BREAKAGES: dict[str, list[tuple[Any, str, object]]] = {
     "amf3": [(Amf3Decoder, "read_value", knows_two_markers)],
     "flv_decoder": [(ReceiveBuffer, "take", hands_out_what_is_there)],
     "media_headers": [(ByteReader, "take", reads_past_the_end)],
-    "chunk_reader": [(ChunkReader, "_apply_fmt3", never_waits)],
+    "chunk_reader": [
+        (ChunkStreams, "_apply_fmt3", never_waits),
+        (ChunkReader, "_abort", forgets_what_it_counted),
+        (SharedBudget, "release", lambda *_: None),
+    ],
     "handshake": [(ReceiveBuffer, "take", hands_out_what_is_there)],
     "server_session": [(commands, "_argument", takes_a_missing_argument_for_granted)],
     "client_session": [(commands, "_argument", takes_a_missing_argument_for_granted)],
