@@ -16,7 +16,7 @@ from protocol.flv import FlvDecoder, Tag, TagType
 from protocol.rtmp import MediaKind, MediaMessage
 from splice.config import OriginAddress
 from splice.http import BodyDecoder, ResponseError, ResponseHead, forwarded_request_head
-from splice.hub.pull_source import NoStreamError, PullTimeouts
+from splice.hub.pull.source import NoStreamError, PullTimeouts
 from splice.origins import OriginConnection, OriginError
 from splice.routing import Origin
 

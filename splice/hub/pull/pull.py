@@ -1,18 +1,14 @@
-"""Pulls on demand: the first viewer of an origin's stream starts one, all share it, the last one's leaving ends it.
+"""One pull: a task that brings one stream of one origin, for as long as it is held.
 
-    watched() --> the table, by (origin, app, stream) --> one task a pull:  address after address, until one gives media
-                                                                            --> LiveStream, until the origin is lost
-                                                                            --> a pause, and again
+    address after address, until one gives media --> LiveStream, until the origin is lost --> a pause, and again
 
-A pull ends `idle_stop_s` after its last viewer has left, or, while they watch, `republish_grace_s` after the origin has
-said that the stream has ended. An origin that is merely lost is tried again for as long as somebody watches. Each pull
-is one task in the hub's nursery, since it outlives any viewer, and all that it opens is closed in there.
+It ends `idle_stop_s` after its last holder has left, or, while somebody holds it, `republish_grace_s` after the origin
+has said that the stream has ended. An origin that is merely lost is tried again for as long as somebody holds it.
 """
 
 import math
-import random
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -22,121 +18,31 @@ from protocol.rtmp import MediaKind, MediaMessage
 from splice.config import OriginAddress
 from splice.config.addresses import format_authority
 from splice.health import OriginHealth
-from splice.hub.live_stream import HubLimits, LiveStream
+from splice.hub.live_stream import LiveStream
 from splice.hub.pauses import GrowingPauses
-from splice.hub.pull_http import open_http_source
-from splice.hub.pull_rtmp import open_rtmp_source
-from splice.hub.pull_source import NoStreamError, PullTimeouts, Source
+from splice.hub.pull.over_http import open_http_source
+from splice.hub.pull.over_rtmp import open_rtmp_source
+from splice.hub.pull.source import NoStreamError, PullTimeouts, Source
 from splice.origins import OriginError
 from splice.routing import Origin
-from splice.stats import EndReason, LimitReachedError, Publisher, Publishers
+from splice.stats import EndReason, Publisher
 
-__all__ = ["PullTimeouts", "Pulls"]
+__all__ = ["STEADY_S", "Pull"]
 
-_STEADY_S: Final = 60.0
+STEADY_S: Final = 60.0
 """When an origin is lost that has served for so long, the pauses begin small again."""
 _MISSING: Final = 404  # the origin's own word: it is there, and the stream is not
 
 _log = structlog.get_logger()
 
-_Key = tuple[str, str, str]
 
-
-class Pulls:
-    """The streams that are being pulled. All its methods are for Trio's thread."""
-
-    def __init__(
-        self,
-        nursery: trio.Nursery,
-        *,
-        limits: Callable[[str], HubLimits],
-        timeouts: PullTimeouts,
-        publishers: Publishers,
-        user_agent: str,
-        health: OriginHealth | None = None,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        """Args:
-        nursery: where pulls run; cancelling it ends them all.
-        limits: by an application's name.
-        timeouts: of the pulls that begin from now on.
-        publishers: where pulls are listed, and whose limit holds for them as well.
-        user_agent: what HTTP origins are told of the door.
-        health: is told how asking each origin went.
-        jitter: gives numbers from 0 up to 1.
-        """
-        self.limits = limits
-        self.timeouts = timeouts
-        self._nursery: Final = nursery
-        self._publishers: Final = publishers
-        self._user_agent: Final = user_agent
-        self._health: Final = health or OriginHealth()
-        self._jitter: Final = jitter
-        self._pulls: dict[_Key, _Pull] = {}
-
-    def __iter__(self) -> Iterator[tuple[str, LiveStream, Publisher]]:
-        """What is being pulled: the origin's name, the stream, and who brings it."""
-        running = [pull for pull in self._pulls.values() if pull.failure is None]
-        return iter([(pull.origin.name, pull.live, pull.publisher) for pull in running])
-
-    @asynccontextmanager
-    async def watched(self, origin: Origin, app: str, stream: str, *, wait_s: float = 0.0) -> AsyncIterator[LiveStream]:
-        """The stream `app/stream` of `origin`, held while the block runs; it has given its first media by then.
-
-        Args:
-            wait_s: how long to go on asking for a stream that the origin says is missing.
-
-        Raises:
-            OriginError: 404: the origin has no such stream; 502: it refuses, or talks nonsense; 503: a limit of ours;
-                504: it is mute. Who asks within `missing_remembered_s` gets the same answer without a pull.
-
-        A cancellation leaves nothing; the pull itself lives on for `idle_stop_s`.
-        """
-        patience_ends = trio.current_time() + wait_s
-        while True:
-            pull = self._find_or_start(origin, app, stream)
-            with pull.held():
-                failure = await pull.wait_settled()
-                if failure is None:
-                    yield pull.live
-                    return
-            if failure.status != 404 or trio.current_time() >= patience_ends:
-                raise OriginError(failure.status, failure.detail)
-            await trio.sleep(self.timeouts.missing_remembered_s)
-
-    def _find_or_start(self, origin: Origin, app: str, stream: str) -> "_Pull":
-        key = origin.name, app, stream
-        pull = self._pulls.get(key)
-        if pull is None or pull.ending:
-            live = LiveStream(app, stream, self.limits(app))
-            publisher = Publisher(self._publishers.next_id(), "", "", app, stream, protocol="")
-            pauses = GrowingPauses(self._jitter)
-            pull = _Pull(origin, live, publisher, self.timeouts, self._user_agent, self._health, pauses)
-            self._pulls[key] = pull
-            self._nursery.start_soon(self._run, key, pull)
-        return pull
-
-    async def _run(self, key: _Key, pull: "_Pull") -> None:
-        try:
-            try:
-                self._publishers.check_room()
-            except LimitReachedError as error:
-                pull.settle(OriginError(503, str(error)))
-            else:
-                with self._publishers.present(pull.publisher):
-                    await pull.run()
-            if pull.failure is not None:
-                await trio.sleep(pull.timeouts.missing_remembered_s)
-        finally:
-            if self._pulls.get(key) is pull:
-                del self._pulls[key]
-
-
-class _Pull:
+class Pull:
     """One stream of one origin.
 
     Attributes:
+        origin: whom the next connection is made to; may be replaced.
         failure: why it never began to run; None while that is open, and when it did.
+        forgotten: set when its place in the table is free again.
     """
 
     def __init__(
@@ -149,21 +55,22 @@ class _Pull:
         health: OriginHealth,
         pauses: GrowingPauses,
     ) -> None:
-        self.origin: Final = origin
+        self.origin = origin
         self.live: Final = live
         self.publisher: Final = publisher
         self.timeouts: Final = timeouts
         self.failure: OriginError | None = None
+        self.forgotten = trio.Event()
         self._user_agent: Final = user_agent
         self._health: Final = health
         self._pauses: Final = pauses
         self._settled = trio.Event()
-        self._viewers = 0
+        self._holders = 0
         self._idle_ends_at = math.inf
         self._grace_ends_at = math.inf
         self._restarts = False  # the next message is another connection's first
 
-    # --- for those who watch ---
+    # --- for those who hold it ---
 
     @property
     def ending(self) -> bool:
@@ -173,14 +80,14 @@ class _Pull:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep the pull going while the block runs."""
-        self._viewers += 1
+        self._holders += 1
         self._idle_ends_at = math.inf
         self._set_deadline()
         try:
             yield
         finally:
-            self._viewers -= 1
-            if not self._viewers:
+            self._holders -= 1
+            if not self._holders:
                 self._idle_ends_at = trio.current_time() + self.timeouts.idle_stop_s
                 self._set_deadline()
 
@@ -284,7 +191,7 @@ class _Pull:
             await self._begin(source)
             began_at = trio.current_time()
             loss = await self._go_on(source)
-            if trio.current_time() - began_at >= _STEADY_S:
+            if trio.current_time() - began_at >= STEADY_S:
                 self._pauses.reset()
             return loss
 

@@ -10,7 +10,7 @@ import trio
 from protocol.amf import amf0
 from protocol.rtmp import Code, Connected, MediaKind, MediaMessage, Refused, RtmpUrl, StreamEnded
 from splice.config import OriginAddress
-from splice.hub.pull_source import NoStreamError, PullTimeouts
+from splice.hub.pull.source import NoStreamError, PullTimeouts
 from splice.hub.rtmp_client import RtmpClient, open_rtmp_client
 from splice.origins import OriginError
 from splice.routing import Origin

@@ -1,0 +1,183 @@
+"""The table of pulls: the first who asks for an origin's stream starts one, all share it, the last one ends it.
+
+    watched() --> the table, by (origin, app, stream) --> a task for each pull --> LiveStream
+    keep() -----> one who holds the pull, and never leaves
+
+Each pull is one task in the hub's nursery, since it outlives any viewer, and all that it opens is closed in there.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from splice.health import OriginHealth
+from splice.hub.live_stream import HubLimits, LiveStream
+from splice.hub.pauses import GrowingPauses
+from splice.hub.pull.pull import STEADY_S, Pull
+from splice.hub.pull.source import PullTimeouts
+from splice.origins import OriginError
+from splice.routing import Origin
+from splice.stats import LimitReachedError, Publisher, Publishers
+
+__all__ = ["Pulls"]
+
+_Key = tuple[str, str, str]
+
+
+@dataclass(slots=True, eq=False)
+class _Keeper:
+    """Who holds a pull without viewers."""
+
+    origin: Origin
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
+class Pulls:
+    """The streams that are being pulled. All its methods are for Trio's thread."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        *,
+        limits: Callable[[str], HubLimits],
+        timeouts: PullTimeouts,
+        publishers: Publishers,
+        user_agent: str,
+        health: OriginHealth | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Args:
+        nursery: where pulls run; cancelling it ends them all.
+        limits: by an application's name.
+        timeouts: of the pulls that begin from now on.
+        publishers: where pulls are listed, and whose limit holds for them as well.
+        user_agent: what HTTP origins are told of the door.
+        health: is told how asking each origin went.
+        jitter: gives numbers from 0 up to 1.
+        """
+        self.limits = limits
+        self.timeouts = timeouts
+        self._nursery: Final = nursery
+        self._publishers: Final = publishers
+        self._user_agent: Final = user_agent
+        self._health: Final = health or OriginHealth()
+        self._jitter: Final = jitter
+        self._pulls: dict[_Key, Pull] = {}
+        self._keepers: dict[_Key, _Keeper] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, LiveStream, Publisher]]:
+        """What is being pulled: the origin's name, the stream, and who brings it."""
+        running = [pull for pull in self._pulls.values() if pull.failure is None]
+        return iter([(pull.origin.name, pull.live, pull.publisher) for pull in running])
+
+    @asynccontextmanager
+    async def watched(self, origin: Origin, app: str, stream: str, *, wait_s: float = 0.0) -> AsyncIterator[LiveStream]:
+        """The stream `app/stream` of `origin`, held while the block runs; it has given its first media by then.
+
+        Args:
+            wait_s: how long to go on asking for a stream that the origin says is missing.
+
+        Raises:
+            OriginError: 404: the origin has no such stream; 502: it refuses, or talks nonsense; 503: a limit of ours;
+                504: it is mute. Who asks within `missing_remembered_s` gets the same answer without a pull.
+
+        A cancellation leaves nothing; the pull itself lives on for `idle_stop_s`.
+        """
+        patience_ends = trio.current_time() + wait_s
+        while True:
+            pull = self._find_or_start(origin, app, stream)
+            with pull.held():
+                failure = await pull.wait_settled()
+                if failure is None:
+                    yield pull.live
+                    return
+            if failure.status != 404 or trio.current_time() >= patience_ends:
+                raise OriginError(failure.status, failure.detail)
+            await trio.sleep(self.timeouts.missing_remembered_s)
+
+    # --- without viewers ---
+
+    @property
+    def kept(self) -> list[tuple[str, str, str]]:
+        """What is pulled whether anybody watches or not: the origin's name, app and stream."""
+        return list(self._keepers)
+
+    def keep(self, origin: Origin, app: str, stream: str) -> bool:
+        """Pull `app/stream` of `origin` from now on, also without viewers, until `let_go`.
+
+        It need not be there yet: it is asked for again and again, with growing pauses, and so is an origin that cannot
+        be reached or whose name does not resolve. Keeping what is kept already replaces what is known of the origin:
+        its new addresses are for the next connection.
+
+        Returns: whether it was not kept before.
+        """
+        key = origin.name, app, stream
+        keeper = self._keepers.get(key)
+        if keeper is not None:
+            keeper.origin = origin
+            if key in self._pulls:
+                self._pulls[key].origin = origin
+            return False
+        keeper = self._keepers[key] = _Keeper(origin)
+        self._nursery.start_soon(self._keep, app, stream, keeper)
+        return True
+
+    def let_go(self, origin: str, app: str, stream: str) -> bool:
+        """Keep `app/stream` of the origin of this name no longer; without viewers it ends after `idle_stop_s`.
+
+        Returns: whether it was kept.
+        """
+        keeper = self._keepers.pop((origin, app, stream), None)
+        if keeper is None:
+            return False
+        keeper.scope.cancel()
+        return True
+
+    async def _keep(self, app: str, stream: str, keeper: _Keeper) -> None:
+        """Hold the pull of a stream, and another one when that has ended, until the keeper's scope is cancelled."""
+        pauses = GrowingPauses(self._jitter)
+        with keeper.scope:
+            while True:
+                pull = self._find_or_start(keeper.origin, app, stream)
+                began_at = trio.current_time()
+                with pull.held():
+                    await pull.forgotten.wait()
+                if pull.failure is None and trio.current_time() - began_at >= STEADY_S:
+                    pauses.reset()
+                await trio.sleep(pauses.next_s())
+
+    # --- the table ---
+
+    def _find_or_start(self, origin: Origin, app: str, stream: str) -> Pull:
+        key = origin.name, app, stream
+        pull = self._pulls.get(key)
+        if pull is not None:
+            pull.origin = origin
+        if pull is None or pull.ending:
+            live = LiveStream(app, stream, self.limits(app))
+            publisher = Publisher(self._publishers.next_id(), "", "", app, stream, protocol="")
+            pauses = GrowingPauses(self._jitter)
+            pull = Pull(origin, live, publisher, self.timeouts, self._user_agent, self._health, pauses)
+            self._pulls[key] = pull
+            self._nursery.start_soon(self._run, key, pull)
+        return pull
+
+    async def _run(self, key: _Key, pull: Pull) -> None:
+        try:
+            try:
+                self._publishers.check_room()
+            except LimitReachedError as error:
+                pull.settle(OriginError(503, str(error)))
+            else:
+                with self._publishers.present(pull.publisher):
+                    await pull.run()
+            if pull.failure is not None:
+                await trio.sleep(pull.timeouts.missing_remembered_s)
+        finally:
+            if self._pulls.get(key) is pull:
+                del self._pulls[key]
+            pull.forgotten.set()
