@@ -1,4 +1,7 @@
-"""Stream keys: a stream that has one is published by those alone who name it, `rtmp://door/APP/STREAM?key=KEY`."""
+"""Stream keys: a stream that has one is published by those alone who name it, `rtmp://door/APP/STREAM?key=KEY`.
+
+A key is for one stream, or for all of an application that have none of their own.
+"""
 
 import hmac
 from collections.abc import Mapping
@@ -17,7 +20,7 @@ class StreamKeys:
     """Checks publishers' keys."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
-        """Args: each stream's key, by `APP/STREAM`."""
+        """Args: each stream's key, by `APP/STREAM`, or `APP/*` for the others."""
         self._keys: Final = {name: key.encode() for name, key in keys.items()}
 
     def check(self, request: PublishRequest) -> None:
@@ -26,7 +29,7 @@ class StreamKeys:
         Raises:
             AccessRefusedError: 400 or 403.
         """
-        key = self._keys.get(f"{request.app}/{request.stream}")
+        key = self._keys.get(f"{request.app}/{request.stream}", self._keys.get(f"{request.app}/*"))
         if key is None:
             return
         given = read_parameters(request.arguments, (_PARAMETER,)).get(_PARAMETER)

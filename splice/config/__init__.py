@@ -8,6 +8,8 @@ values that they need, never the whole.
 from splice.config.addresses import ListenAddress, OriginAddress
 from splice.config.settings import (
     AdminSettings,
+    AppLimits,
+    AppSettings,
     ForwardSettings,
     HooksSettings,
     HubSettings,
@@ -24,6 +26,8 @@ from splice.config.sources import ConfigError, load_settings, settings_as_toml
 
 __all__ = [
     "AdminSettings",
+    "AppLimits",
+    "AppSettings",
     "ConfigError",
     "ForwardSettings",
     "HooksSettings",

@@ -20,7 +20,7 @@ import tomli_w
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from splice.config.settings import NEEDS_RESTART, Settings
+from splice.config.settings import NEEDS_RESTART, OVERRIDES, Settings
 from splice.config.sources import ENVIRONMENT_PREFIX
 
 __all__ = ["EXAMPLE", "FLAGS", "PAGE", "configuration_page", "example_toml"]
@@ -88,7 +88,7 @@ class _Kind(Enum):
 
 @dataclass
 class _Table:
-    """A TOML table: where it stands, what is said of it, and its keys."""
+    """A TOML table: where it stands, what is said of it, and its keys; none where they are those of another table."""
 
     path: tuple[str, ...]
     kind: _Kind
@@ -134,6 +134,9 @@ def _tables(
         said = _sentence(key.description or "")
         about = " ".join(dict.fromkeys(part for part in (_first_paragraph(inner), said) if part))
         inner_path = (*path, name, "NAME") if inner_kind is _Kind.NAMED else (*path, name)
+        if key.json_schema_extra == OVERRIDES:
+            below.append(iter([_Table(inner_path, inner_kind, _as_in(name, inner), optional=True)]))
+            continue
         below.append(
             _tables(
                 inner,
@@ -147,6 +150,13 @@ def _tables(
         yield table
     for tables in below:
         yield from tables
+
+
+def _as_in(name: str, model: type[BaseModel]) -> str:
+    return (
+        f"Any key of [{name}], such as {next(iter(model.model_fields))}; what is not written here is as there. "
+        "A list or a table takes the place of the whole one there."
+    )
 
 
 def _inner_model(annotation: Any) -> tuple[type[BaseModel] | None, _Kind]:
@@ -163,12 +173,14 @@ def _inner_model(annotation: Any) -> tuple[type[BaseModel] | None, _Kind]:
 
 
 def _section(table: _Table) -> str:
-    variable = ENVIRONMENT_PREFIX + "__".join((*table.path, next(iter(table.keys)))).upper()
+    variable = ENVIRONMENT_PREFIX + "__".join((*table.path, *list(table.keys)[:1])).upper()
     if table.kind is _Kind.LISTED:
         variable = f"{ENVIRONMENT_PREFIX}{'__'.join(table.path).upper()}` (the whole list, as JSON)"
     else:
         variable = f"{variable}` and so on"
     rows = [_row(name, key) for name, key in table.keys.items()]
+    if not rows:
+        return f"## `{table.title}`\n\n{table.about}\n"
     return "\n".join(
         [
             f"## {table.title if table.kind is _Kind.ONE and not table.path else f'`{table.title}`'}",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -28,7 +28,7 @@ from splice.config.values import (
     Secret,
     SecretFile,
     SecureLinkExpression,
-    StreamName,
+    StreamsName,
     Target,
     WebOrigins,
     WrongBesideOthersError,
@@ -38,7 +38,10 @@ from splice.config.values import (
 
 __all__ = [
     "NEEDS_RESTART",
+    "OVERRIDES",
     "AdminSettings",
+    "AppLimits",
+    "AppSettings",
     "ForwardSettings",
     "HooksSettings",
     "HubSettings",
@@ -56,8 +59,14 @@ __all__ = [
 
 _TLS_FLAGS: Final = "--tls-cert FILE --tls-key FILE, or [tls] cert and key"
 
+_Table = TypeVar("_Table", bound=BaseModel)
+
 NEEDS_RESTART: Final[dict[str, Any]] = {"needs_restart": True}
 """Of a key that a reload does not apply, as its field's `json_schema_extra`."""
+
+
+OVERRIDES: Final[dict[str, Any]] = {"overrides": True}
+"""Of a table of an application's whose keys are those of the door's table of the same name."""
 
 
 class _Frozen(BaseModel):
@@ -186,8 +195,11 @@ class PublishSettings(_Frozen):
         IPv6Network("::1/128"),
     )
     keys: Annotated[
-        dict[StreamName, RequiredSecret],
-        Field(description="stream keys: APP/STREAM = KEY is published to rtmp://door/APP/STREAM?key=KEY"),
+        dict[StreamsName, RequiredSecret],
+        Field(
+            description="stream keys: APP/STREAM = KEY is published to rtmp://door/APP/STREAM?key=KEY; APP/* = KEY is "
+            "for all others of APP"
+        ),
     ] = {}
 
 
@@ -307,6 +319,49 @@ class ForwardSettings(_Frozen):
     ]
 
 
+class AppLimits(_Frozen):
+    """How many of one application at a time, besides what [limits] says of all; 0: no limit of its own."""
+
+    viewers: Annotated[Count, Field(ge=0, description="its viewers in all")] = 0
+    viewers_per_address: Annotated[Count, Field(ge=0, description="its viewers of one address")] = 0
+    viewers_per_stream: Annotated[Count, Field(ge=0, description="viewers of each of its streams")] = 0
+    publishers: Annotated[Count, Field(ge=0, description="its publishers and pulls in all")] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_limit_of_the_doors(cls, value: object) -> object:
+        if isinstance(value, dict) and "rtmp_pending" in value:
+            raise WrongBesideOthersError(
+                "rtmp_pending", "is of no application, since who waits has asked for none yet: set it in [limits]"
+            )
+        return value
+
+
+class AppSettings(_Frozen):
+    """What is otherwise for one application, by its name.
+
+    As it is read, its tables hold what was written there and defaults; `Settings.for_app` gives one that holds all
+    that is in force.
+    """
+
+    tracks: Annotated[
+        Literal["all", "video", "audio"],
+        Field(description="what its live streams are sent with, where a viewer's tracks= says nothing else"),
+    ] = "all"
+    chunked: Annotated[
+        bool,
+        Field(
+            description="whether HTTP/1.1 viewers of its live streams get the chunked coding; false, for old players: "
+            "the body ends with the connection (not by HTTPS, which frames by itself)"
+        ),
+    ] = True
+    hub: Annotated[HubSettings, Field(json_schema_extra=OVERRIDES)] = HubSettings()
+    publish: Annotated[PublishSettings, Field(json_schema_extra=OVERRIDES)] = PublishSettings()
+    play: Annotated[PlaySettings, Field(json_schema_extra=OVERRIDES)] = PlaySettings()
+    hooks: Annotated[HooksSettings, Field(json_schema_extra=OVERRIDES)] = HooksSettings()
+    limits: AppLimits = AppLimits()
+
+
 class Settings(_Frozen):
     """The whole configuration."""
 
@@ -363,6 +418,7 @@ class Settings(_Frozen):
         tuple[ForwardSettings, ...],
         Field(description="every stream that is published here goes to all the forwards that it fits"),
     ] = ()
+    apps: dict[OriginName, AppSettings] = {}
 
     @model_validator(mode="after")
     def _default_origin_exists(self) -> Self:
@@ -379,6 +435,31 @@ class Settings(_Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _keys_are_of_their_app(self) -> Self:
+        for app, settings in self.apps.items():
+            for name in settings.publish.keys:
+                if name.partition("/")[0] != app:
+                    raise WrongBesideOthersError(
+                        ("apps", app, "publish", "keys", name),
+                        f"is of another application, and never asked for: {app}/...",
+                    )
+        return self
+
+    def for_app(self, name: str) -> AppSettings:
+        """What is in force for the application of this name: its own keys, and for the rest those of all."""
+        return self.apps_in_force.get(name, self.for_other_apps)
+
+    @cached_property
+    def apps_in_force(self) -> dict[str, AppSettings]:
+        """By name, of those that have settings of their own."""
+        return {name: _in_force(self, app) for name, app in self.apps.items()}
+
+    @cached_property
+    def for_other_apps(self) -> AppSettings:
+        """What is in force for those that have none."""
+        return _in_force(self, AppSettings())
+
     @cached_property
     def listen_addresses(self) -> tuple[ListenAddress, ...]:
         return tuple(ListenAddress.parse(text) for text in self.listen)
@@ -386,6 +467,22 @@ class Settings(_Frozen):
     def waiting_for_restart(self, started_with: "Settings") -> list[str]:
         """The keys, dotted, that are otherwise here than in `started_with`, and that a reload does not apply."""
         return [".".join(path) for path, changed in _kept_from_start(self, started_with, ()) if changed]
+
+
+def _in_force(door: Settings, app: AppSettings) -> AppSettings:
+    return app.model_copy(
+        update={
+            "hub": _laid_over(door.hub, app.hub),
+            "publish": _laid_over(door.publish, app.publish),
+            "play": _laid_over(door.play, app.play),
+            "hooks": _laid_over(door.hooks, app.hooks),
+        }
+    )
+
+
+def _laid_over(below: _Table, above: _Table) -> _Table:
+    """What `above` was given, whole key by key, and for the rest `below`."""
+    return below.model_copy(update={name: getattr(above, name) for name in above.model_fields_set})
 
 
 def _kept_from_start(new: BaseModel, old: BaseModel, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:

@@ -104,7 +104,10 @@ def load_settings(
 
 def settings_as_toml(settings: Settings) -> str:
     """The effective configuration as TOML that `load_settings` reads back; what is secret in a URL reads `***`."""
-    return tomli_w.dumps(_masked(settings.model_dump(mode="json", exclude_none=True)))
+    tree = settings.model_dump(mode="json", exclude_none=True)
+    # Of an application what was written: every default beside it would override what the whole door has.
+    tree["apps"] = {name: app.model_dump(mode="json", exclude_unset=True) for name, app in settings.apps.items()}
+    return tomli_w.dumps(_masked(tree))
 
 
 def _masked(value: Any) -> Any:
@@ -189,7 +192,7 @@ def _sentence(error: ErrorDetails, said_by: Mapping[_KeyPath, _Source]) -> str:
 
 def _key_within(error: ErrorDetails) -> _KeyPath:
     cause = error.get("ctx", {}).get("error")
-    return (cause.key,) if isinstance(cause, WrongBesideOthersError) else ()
+    return cause.key if isinstance(cause, WrongBesideOthersError) else ()
 
 
 def _problem(error: ErrorDetails, path: _KeyPath, source: _Source | None) -> str:

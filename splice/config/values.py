@@ -38,6 +38,7 @@ __all__ = [
     "SecretFile",
     "SecureLinkExpression",
     "StreamName",
+    "StreamsName",
     "Target",
     "WebOrigins",
     "WrongBesideOthersError",
@@ -49,11 +50,11 @@ Network = IPv4Network | IPv6Network
 
 
 class WrongBesideOthersError(ValueError):
-    """A value that is right by itself, and wrong beside what other keys say; `key` is the one to look at."""
+    """A value that is right by itself, and wrong beside what other keys say; `key` is the one to look at, as a path."""
 
-    def __init__(self, key: str, problem: str) -> None:
+    def __init__(self, key: str | tuple[str, ...], problem: str) -> None:
         super().__init__(problem)
-        self.key: Final = key
+        self.key: Final = (key,) if isinstance(key, str) else key
 
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._~@-]{1,128}")
@@ -153,6 +154,16 @@ def _hook_url(value: str) -> str:
 def _stream_name(value: str) -> str:
     if not _STREAM_NAME.fullmatch(value) or {".", ".."} & set(value.split("/")):
         raise ValueError(f"{value!r} is not APP/STREAM, such as myapp/test")
+    return value
+
+
+def _streams_name(value: str) -> str:
+    app, _, stream = value.partition("/")
+    if stream != "*" or not _NAME.fullmatch(app) or app in (".", ".."):
+        try:
+            return _stream_name(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, or APP/*") from None
     return value
 
 
@@ -279,3 +290,4 @@ RequiredSecret = Annotated[SecretStr, _SecretText, AfterValidator(_required_secr
 SecureLinkExpression = Annotated[SecretStr, _SecretText, AfterValidator(_secure_link), _Hidden]
 HookUrl = Annotated[str, AfterValidator(_hook_url)]
 StreamName = Annotated[str, AfterValidator(_stream_name)]
+StreamsName = Annotated[str, AfterValidator(_streams_name)]

@@ -45,3 +45,25 @@ def test_every_other_word_is_refused(arguments: str, status: int) -> None:
     assert "s3cr" not in str(caught.value)
     if status == 403:
         assert "[publish] keys" in caught.value.detail
+
+
+@pytest.mark.parametrize("stream", ["test", "other", "a.b"])
+def test_the_key_of_an_application_opens_every_stream_of_it(stream: str) -> None:
+    keys = StreamKeys({"myapp/*": KEY})
+    keys.check(request("key=s3cr%26t+key", stream))
+    with pytest.raises(AccessRefusedError):
+        keys.check(request("key=x", stream))
+
+
+@pytest.mark.parametrize("keys", [{"myapp/*": "all", "myapp/test": "own"}, {"myapp/test": "own", "myapp/*": "all"}])
+def test_a_streams_own_key_wins_over_its_applications(keys: dict[str, str]) -> None:
+    checked = StreamKeys(keys)
+    checked.check(request("key=own"))
+    checked.check(request("key=all", stream="other"))
+    for key, stream in (("all", "test"), ("own", "other")):
+        with pytest.raises(AccessRefusedError):
+            checked.check(request(f"key={key}", stream))
+
+
+def test_the_key_of_an_application_is_for_no_other() -> None:
+    StreamKeys({"other/*": KEY, "my/*": KEY}).check(request(""))

@@ -17,14 +17,15 @@ from splice.config.sources import _key_paths
 from splice.config.values import Seconds
 
 TREE = Path(__file__).parents[3]
+OVERRIDING = [("apps", "NAME", table) for table in ("hub", "publish", "play", "hooks")]
 
 
 def known_keys() -> Iterator[tuple[str, ...]]:
-    """The keys that hold values, not tables."""
+    """The keys that hold values, not tables, and that are not another table's keys over again."""
     every = list(_key_paths(Settings, ()))
     tables = {path[:length] for path in every for length in range(1, len(path))}
     for path in every:
-        if path not in tables:
+        if path not in tables and path[:3] not in OVERRIDING:
             yield path
 
 
@@ -42,6 +43,12 @@ def test_every_key_has_its_row_under_its_table() -> None:
     for *table, key in known_keys():
         name = ".".join(table) if table else "The top of the file"
         assert f"\n| `{key}` | " in sections[name], f"{name}: {key}"
+
+
+def test_a_table_that_overrides_another_says_which() -> None:
+    for *_, table in OVERRIDING:
+        assert f"## `[apps.NAME.{table}]`\n\nAny key of [{table}], such as " in PAGE_TEXT
+        assert f"\n#[apps.a.{table}]\n" in EXAMPLE_TEXT
 
 
 def test_every_key_has_a_meaning() -> None:
