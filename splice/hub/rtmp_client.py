@@ -1,4 +1,4 @@
-"""A dialled RTMP connection: the kit's client session on a socket, for pulls and forwards alike.
+"""A dialled RTMP connection: the kit's client session on a socket, or on TLS for rtmps://, for pulls and forwards.
 
 Who pulls has the session's own answers sent as they come up; who forwards is in the middle of sending something else,
 and puts them in between. Of each turn a server gets so many chunks and no more, as the door's clients do.
@@ -6,6 +6,7 @@ and puts them in between. Of each turn a server gets so many chunks and no more,
 
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -15,6 +16,7 @@ import trio
 from protocol import NEED_DATA, RemoteProtocolError
 from protocol.rtmp import PAUSED, ClientSession, Event, RtmpUrl
 from splice.origins import OriginError
+from splice.trust import client_context
 
 __all__ = ["RtmpClient", "open_rtmp_client"]
 
@@ -28,14 +30,31 @@ class RtmpClient:
 
     Attributes:
         session: what it says goes out by `send`, or between two pieces that are sent otherwise.
-        socket: non-blocking.
+        socket: non-blocking; only where `tls` is false may anything be sent to it past `send`.
+        tls: whether the connection is more than its socket.
     """
 
     def __init__(self, session: ClientSession, dialled: socket.socket) -> None:
         self.session: Final = session
         self.socket: Final = dialled
-        self._stream: Final = trio.SocketStream(trio.socket.from_stdlib_socket(dialled))
+        self.tls = False
+        self._dialled: Final = trio.socket.from_stdlib_socket(dialled)
+        self._stream: trio.abc.Stream = trio.SocketStream(self._dialled)
         session.chunk_allowance = _CHUNKS_PER_TURN
+
+    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
+        """Speak TLS from here on; the server's certificate has to be for `server_hostname`.
+
+        Raises:
+            OriginError: 502: it is not, or is not trusted, or the server breaks off the handshake.
+        """
+        # Servers of RTMP close the socket without a close_notify, as those of HTTPS do.
+        secured = trio.SSLStream(self._stream, context, server_hostname=server_hostname, https_compatible=True)
+        try:
+            await secured.do_handshake()
+        except trio.BrokenResourceError as error:
+            raise OriginError(502, _tls_fault(error.__cause__)) from None
+        self._stream, self.tls = secured, True
 
     async def send(self, data: bytes) -> None:
         """Send all of `data`. After a cancellation some of it may have gone, and the connection can only be closed.
@@ -86,7 +105,7 @@ class RtmpClient:
 
     def close(self) -> None:
         """Close the connection; the server sees it at once."""
-        self._stream.socket.close()
+        self._dialled.close()
         self.session.close()
 
 
@@ -95,14 +114,20 @@ async def open_rtmp_client(url: RtmpUrl, *, connect_s: float) -> AsyncIterator[R
     """A connection to the server of `url`, closed when the block is left; the session begins with its first event.
 
     Args:
-        connect_s: how many seconds the server has to accept it.
+        connect_s: how many seconds the server has to accept it, and as many for the TLS handshake of rtmps://.
 
     Raises:
-        OriginError: 502: it is refused; 504: it is not accepted in time.
+        OriginError: 502: it is refused, or its certificate is; 504: it is not accepted in time.
     """
     session = ClientSession(url, random_bytes=os.urandom, chunk_size=_CHUNK_SIZE)
     client = RtmpClient(session, await _dial(url.host, url.port, connect_s))
     try:
+        if url.scheme == "rtmps":
+            try:
+                with trio.fail_after(connect_s):
+                    await client.start_tls(client_context(), url.host)
+            except trio.TooSlowError:
+                raise OriginError(504, f"the RTMP server did not finish TLS's handshake in {connect_s:g} s") from None
         yield client
     finally:
         client.close()
@@ -121,3 +146,11 @@ async def _dial(host: str, port: int, connect_s: float) -> socket.socket:
     plain = socket.socket(dialled.family, dialled.type, dialled.proto, fileno=dialled.detach())
     plain.setblocking(False)
     return plain
+
+
+def _tls_fault(error: BaseException | None) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the RTMP server's certificate is not to be trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "the RTMP server speaks no TLS at this port; is it rtmp:// there?"
+    return "the RTMP server broke off TLS's handshake"
