@@ -16,6 +16,7 @@ NAMES: Final = (
     "http_response",
     "query_routing",
     "websocket_input",
+    "proxy_header",
     "amf0",
     "amf3",
     "flv_decoder",

@@ -18,11 +18,12 @@ from protocol.rtmp import ChunkReader, SharedBudget, commands
 from protocol.rtmp.chunk_streams import ChunkStreams
 from protocol.rtmp.commands import Command
 from protocol.rtmp.messages import MediaKind
-from splice import routing
+from splice import proxy_header, routing
 from splice.http import WebSocketSession, framing
 from splice.http.lines import LineBuffer
 from splice.hub.subscriber import Subscriber
 from splice.hub.timeline import Timeline
+from splice.proxy_header import ProxyHeader
 
 TRIES = 5000
 
@@ -71,6 +72,11 @@ def knows_two_markers(self: Any) -> Value:
     return {2: False, 3: True}[self.take(1, "")[0]]
 
 
+def takes_the_line_for_ended(data: bytes) -> tuple[ProxyHeader, int] | None:
+    """Version 1 is read out of what the first packet has brought."""
+    return ProxyHeader(None), len(data)
+
+
 def answers_one_ping_a_read(self: Any, data: bytes) -> bytes:
     """What else comes with the same bytes is lost."""
     self._connection.receive_data(data)
@@ -115,6 +121,7 @@ BREAKAGES: dict[str, list[tuple[Any, str, object]]] = {
     ],
     "query_routing": [(routing, "_no_parameter_inside", looks_for_nothing_hidden)],
     "websocket_input": [(WebSocketSession, "receive_data", answers_one_ping_a_read)],
+    "proxy_header": [(proxy_header, "_parse_v1", takes_the_line_for_ended)],
     "amf0": [(Cursor, "take", takes_what_is_left)],
     "amf3": [(Amf3Decoder, "read_value", knows_two_markers)],
     "flv_decoder": [(ReceiveBuffer, "take", hands_out_what_is_there)],
