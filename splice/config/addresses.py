@@ -1,8 +1,13 @@
 """Addresses as an operator writes them: `[HOST:]PORT` to listen on, `http://host[:port]` to dial."""
 
+import base64
 import ipaddress
 import re
+from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
+from urllib.parse import unquote
+
+from splice.config.targets import check_rtmp_target, check_target, masked
 
 __all__ = ["ListenAddress", "OriginAddress", "format_authority"]
 
@@ -17,7 +22,9 @@ _URL: Final = re.compile(
     r"(?P<rest>[/?#].*)?",
     re.DOTALL,
 )
-_DEFAULT_PORTS: Final = {"http": 80, "rtmp": 1935}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
+_SECURE: Final = ("https", "rtmps")
+_RTMP: Final = ("rtmp", "rtmps")
 
 
 class ListenAddress(NamedTuple):
@@ -55,30 +62,64 @@ class ListenAddress(NamedTuple):
         return str(self.port) if self.host is None else format_authority(self.host, self.port)
 
 
-class OriginAddress(NamedTuple):
-    """A server that we dial."""
+@dataclass(frozen=True, slots=True, repr=False)
+class OriginAddress:
+    """A server that we dial, and what its URL says of how to ask it. `str()` and `repr()` show no secrets.
+
+    Attributes:
+        scheme: http, https, rtmp or rtmps.
+        host: a name or an address, IPv6 without its brackets.
+        port: 1 to 65535.
+        target: what it is asked for, by this URL alone; it may hold `{app}`, `{stream}` and `{port}`. Empty: the URL
+            ends behind its port.
+        authorization: the value of an Authorization field, of the URL's user and password; empty: it has none.
+    """
 
     scheme: str
     host: str
     port: int
+    target: str = ""
+    authorization: str = ""
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read `http://host[:port]`.
+        """Read `http://[user:password@]host[:port][/target]`; user and password are percent-decoded.
 
         Raises:
             ValueError: it is not of that form; the message says what would be.
         """
         match = _URL.fullmatch(url)
         if match is None or match["scheme"] not in _DEFAULT_PORTS:
-            raise ValueError("an origin is http://host[:port] or rtmp://host[:port], an IPv6 address in brackets")
-        if match["user"] is not None:
-            raise ValueError("an origin's url takes no user or password")
-        if match["rest"] not in (None, "/"):
-            raise ValueError("an origin's url ends behind its port; what the origin is asked for is its `target`")
-        _require_host(match["v6"], match["host"])
-        port = _DEFAULT_PORTS[match["scheme"]] if match["port"] is None else _port(match["port"])
-        return cls(match["scheme"], match["v6"] or match["host"].lower(), port)
+            raise ValueError(
+                "an origin is http://host[:port] or rtmp://host[:port], or either with TLS, https:// or rtmps://; an "
+                "IPv6 address stands in brackets"
+            )
+        scheme, rest = match["scheme"], match["rest"] or ""
+        try:
+            _require_host(match["v6"], match["host"])
+            port = _DEFAULT_PORTS[scheme] if match["port"] is None else _port(match["port"])
+        except ValueError:
+            if "@" in rest:  # a password cut in two, of which the message would show a half
+                raise ValueError("a / ? or # in a url's user or password is written as %2F, %3F or %23") from None
+            raise
+        if match["user"] and scheme in _RTMP:
+            raise ValueError(
+                f"an {scheme} url takes no user or password, which RTMP has no common way to send; cameras take "
+                f"{scheme}://host/app/stream?user=...&password=..."
+            )
+        target = "" if rest == "/" else rest
+        if target:
+            (check_rtmp_target if scheme in _RTMP else check_target)(target)
+        host = match["v6"] or match["host"].lower()
+        return cls(scheme, host, port, target, _basic(match["user"]) if match["user"] else "")
+
+    @property
+    def by_tls(self) -> bool:
+        return self.scheme in _SECURE
+
+    @property
+    def by_rtmp(self) -> bool:
+        return self.scheme in _RTMP
 
     @property
     def authority(self) -> str:
@@ -86,7 +127,10 @@ class OriginAddress(NamedTuple):
         return format_authority(self.host, None if self.port == _DEFAULT_PORTS[self.scheme] else self.port)
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{format_authority(self.host, self.port)}"
+        return f"{self.scheme}://{format_authority(self.host, self.port)}{masked(self.target)}"
+
+    def __repr__(self) -> str:
+        return f"<OriginAddress {self}>"
 
 
 def format_authority(host: str, port: int | None) -> str:
@@ -110,3 +154,9 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
         raise ValueError(f"{text!r} is not a port, a number from 1 to 65535")
     return int(text)
+
+
+def _basic(user: str) -> str:
+    """The value of an Authorization field for `user:password@`, RFC 7617."""
+    name, _, password = user.removesuffix("@").partition(":")
+    return "Basic " + base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()

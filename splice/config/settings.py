@@ -1,5 +1,6 @@
 """What there is to set: every key with its default, its unit and its rule. A key that is not here is an error."""
 
+import ssl
 from collections.abc import Iterator
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
@@ -8,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from splice.config.addresses import ListenAddress, OriginAddress
+from splice.config.targets import check_rtmp_target
 from splice.config.values import (
     Count,
     ForwardUrl,
@@ -28,12 +30,15 @@ from splice.config.values import (
     Secret,
     SecretFile,
     SecureLinkExpression,
+    StreamNames,
     StreamsName,
     Target,
     WebOrigins,
     WrongBesideOthersError,
     check_certificate,
     read_secret,
+    trusting,
+    trusting_the_systems,
 )
 
 __all__ = [
@@ -74,36 +79,83 @@ class _Frozen(BaseModel):
 
 
 class OriginSettings(_Frozen):
-    """A server that the door dials."""
+    """A server that the door dials; its name is resolved anew each time."""
 
     url: Annotated[
         OriginUrl,
         Field(
-            description="http://host[:port], or rtmp://host[:port], which is always relayed",
+            description="http://host[:port], or rtmp://host[:port]; by TLS https:// and rtmps://. What stands behind "
+            "the port is this URL's own target; user:password@ goes to http:// and https:// as Basic authorization",
             examples=["http://10.0.0.8:8080"],
         ),
     ] = ""
-    urls: Annotated[OriginUrls, Field(description="several addresses in place of url, tried in turn")] = ()
+    urls: Annotated[
+        OriginUrls,
+        Field(description="several addresses in place of url, tried in turn; who had a stream is asked first"),
+    ] = ()
     mode: Annotated[
         Literal["splice", "relay"],
-        Field(description="splice: a connection for each viewer; relay: one pull, shared by all"),
+        Field(
+            description="splice: a connection for each viewer; relay: one pull, shared by all; rtmp://, rtmps:// and "
+            "https:// are always relayed"
+        ),
     ] = "splice"
     target: Annotated[
         Target,
         Field(
-            description="what the origin is asked for, such as /{app}/{stream}.flv; empty: the viewer's own "
-            "request-target, byte for byte, or of a relay /live?app=...&stream=..."
+            description="what the origin is asked for, such as /{app}/{stream}.flv; constants and queries may stand in "
+            "it, and of rtmp it is /app/stream; empty: the viewer's own request-target, byte for byte, or of a relay "
+            "/live?app=...&stream=..., or the app and stream themselves by rtmp"
         ),
     ] = ""
+    keep: Annotated[
+        StreamNames,
+        Field(description="APP/STREAM, or a list of them: what a relay pulls without viewers, and again and again"),
+    ] = ()
     ports: Annotated[Ports, Field(description="values of port= that are let through; empty: any")] = ()
+    tls_ca: Annotated[
+        str,
+        Field(
+            description="a PEM file: the authority, or a certificate that signs itself, that https:// and rtmps:// are "
+            "verified by; empty: the system's"
+        ),
+    ] = ""
+    tls_verify: Annotated[
+        bool,
+        Field(description="false: take any certificate, for any name; then anybody in between can read and change"),
+    ] = True
 
     @model_validator(mode="after")
     def _has_an_address(self) -> Self:
         if bool(self.url) == bool(self.urls):
             raise ValueError('an origin has either url = "http://host[:port]" or urls = ["...", "..."]')
-        schemes = {OriginAddress.parse(url).scheme for url in self.urls or (self.url,)}
-        if len(schemes) > 1:
-            raise ValueError("an origin's urls are all http:// or all rtmp://")
+        if len({address.by_rtmp for address in self.addresses}) > 1:
+            raise ValueError("an origin's urls are all http:// or https://, or all rtmp:// or rtmps://")
+        if self.target and self.addresses[0].by_rtmp:
+            try:
+                check_rtmp_target(self.target)
+            except ValueError as error:
+                raise WrongBesideOthersError("target", str(error)) from None
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_what_it_relays(self) -> Self:
+        if self.keep and not self.relayed:
+            raise WrongBesideOthersError(
+                "keep", 'only a relay pulls without viewers: add mode = "relay", or leave keep out'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _trusts_by_tls_alone(self) -> Self:
+        for key, given in (("tls_ca", bool(self.tls_ca)), ("tls_verify", not self.tls_verify)):
+            if given and not any(address.by_tls for address in self.addresses):
+                raise WrongBesideOthersError(key, "is for https:// and rtmps:// origins, and this one has no such url")
+        if self.tls_ca and not self.tls_verify:
+            raise WrongBesideOthersError(
+                "tls_ca", "verifies nothing beside tls_verify = false; take one of the two away"
+            )
+        _ = self.tls_context
         return self
 
     @cached_property
@@ -111,10 +163,17 @@ class OriginSettings(_Frozen):
         """Where to dial, in the order in which to try."""
         return tuple(OriginAddress.parse(url) for url in self.urls or (self.url,))
 
+    @cached_property
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Whom to trust; None: it has no address with TLS."""
+        if not any(address.by_tls for address in self.addresses):
+            return None
+        return trusting(self.tls_ca) if self.tls_ca else trusting_the_systems(verify=self.tls_verify)
+
     @property
     def relayed(self) -> bool:
-        """Whether its streams are pulled once and shared."""
-        return self.mode == "relay" or self.addresses[0].scheme == "rtmp"
+        """Whether its streams are pulled once and shared: TLS cannot be spliced, and RTMP is no answer to HTTP."""
+        return self.mode == "relay" or any(address.scheme != "http" for address in self.addresses)
 
 
 class Limits(_Frozen):
@@ -237,13 +296,28 @@ class PlaySettings(_Frozen):
 
 
 class HooksSettings(_Frozen):
-    """nginx-rtmp's callbacks: a POST of its form fields; 2xx allows, all else refuses. Empty: not called."""
+    """nginx-rtmp's callbacks: a POST of its form fields. Empty: not called.
+
+    2xx allows; 3xx whose Location is a name renames the stream, or with an rtmp:// URL of a configured server pulls it
+    from there, or sends it there; all else refuses.
+    """
 
     on_publish: Annotated[HookUrl, Field(description="asked whether a publisher may publish")] = ""
     on_publish_done: Annotated[HookUrl, Field(description="told that it has ended")] = ""
     on_play: Annotated[HookUrl, Field(description="asked whether a viewer may watch")] = ""
     on_play_done: Annotated[HookUrl, Field(description="told that it has left")] = ""
+    on_update: Annotated[
+        HookUrl,
+        Field(description="asked every update_s whether a publisher or viewer may go on; no answer lets it go on"),
+    ] = ""
+    on_demand: Annotated[
+        HookUrl, Field(description="asked to bring a stream that a viewer waits for, as long as hub.wait_for_stream_s")
+    ] = ""
+    on_idle: Annotated[
+        HookUrl, Field(description="told that nobody has watched a published stream for hub.idle_stop_s")
+    ] = ""
     timeout_s: Annotated[Seconds, Field(description="for a whole call, from dialling to the answer's head")] = 3.0
+    update_s: Annotated[Seconds, Field(description="from one on_update of a publisher or viewer to its next")] = 30.0
     on_failure: Annotated[
         Literal["refuse", "allow"], Field(description="what a question without an answer comes to")
     ] = "refuse"

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from splice.config.settings import Settings
+from splice.config.targets import masked
 from splice.config.values import WrongBesideOthersError
 
 __all__ = ["ENVIRONMENT_PREFIX", "ConfigError", "load_settings", "settings_as_toml"]
@@ -29,10 +30,6 @@ _KeyPath = tuple[str, ...]
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ALTERNATIVES: Final = {"url": "urls", "urls": "url"}  # of an origin: who gives one takes back the other
 _LONGEST_SHOWN: Final = 60
-
-# The password of a URL's userinfo (RFC 3986, 3.2.1), and the values of its query, where stream keys are.
-_URL_PASSWORD: Final = re.compile(r"(?<=://)([^:@/?#]*:)[^/?#]*(?=@)")
-_URL_VALUE: Final = re.compile(r"(?<==)[^&#]+")
 
 # pydantic's types of errors that are about the kind of a value, and what would be right.
 _KINDS: Final = {
@@ -110,14 +107,12 @@ def settings_as_toml(settings: Settings) -> str:
     return tomli_w.dumps(_masked(tree))
 
 
-def _masked(value: Any) -> Any:
+def _masked(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
-        return {key: _masked(inner) for key, inner in value.items()}
+        return {name: _masked(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [_masked(inner) for inner in value]
-    if isinstance(value, str) and "://" in value:
-        return _URL_VALUE.sub("***", _URL_PASSWORD.sub(r"\1***", value))
-    return value
+    return masked(value) if isinstance(value, str) and ("://" in value or key == "target") else value
 
 
 def _file_layer(file: Path | None, *, may_be_empty: bool) -> Iterator[tuple[_Source, dict[str, Any]]]:

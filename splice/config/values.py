@@ -6,6 +6,7 @@ environment variable can set it without brackets.
 
 import re
 import ssl
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Se
 from protocol import LocalProtocolError
 from protocol.rtmp import parse_url
 from splice.config.addresses import ListenAddress, OriginAddress
+from splice.config.targets import check_target
 
 __all__ = [
     "SECURE_LINK_VARIABLE",
@@ -38,12 +40,15 @@ __all__ = [
     "SecretFile",
     "SecureLinkExpression",
     "StreamName",
+    "StreamNames",
     "StreamsName",
     "Target",
     "WebOrigins",
     "WrongBesideOthersError",
     "check_certificate",
     "read_secret",
+    "trusting",
+    "trusting_the_systems",
 ]
 
 Network = IPv4Network | IPv6Network
@@ -60,14 +65,12 @@ class WrongBesideOthersError(ValueError):
 _NAME: Final = re.compile(r"[A-Za-z0-9._~@-]{1,128}")
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~@!$&'()*+,;=:/-]+")
 _WEB_ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?")
-_TEMPLATE_FIELD: Final = re.compile(r"\{([^{}]*)\}")
 _STREAM_NAME: Final = re.compile(rf"{_NAME.pattern}/{_NAME.pattern}")
 _HOST_NAME: Final = re.compile(r"[a-z0-9_.-]{1,253}|\[[0-9a-f:.]+\]")
 _HOOK_URL: Final = re.compile(
     r"https?://(?:[^/?#@]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,253})(?::[0-9]{1,5})?(?:[/?][\x21-\x7e]*)?"
 )
 _SECRET: Final = re.compile(r"[\x21-\x7e]+")
-_TEMPLATE_FIELDS: Final = ("app", "stream", "port")
 
 SECURE_LINK_VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z0-9_]*)\}|([A-Za-z0-9_]*))")
 """A variable in an expression, as nginx writes it: `$name` or `${name}`."""
@@ -168,12 +171,8 @@ def _streams_name(value: str) -> str:
 
 
 def _target(value: str) -> str:
-    fields = _TEMPLATE_FIELD.sub(lambda match: "x" if match[1] in _TEMPLATE_FIELDS else "{", value)
-    if value and (not fields.startswith("/") or not fields.isascii() or re.search(r"[\x00-\x20\x7f{}#]", fields)):
-        raise ValueError(
-            f"{value!r} is not a target such as /{{app}}/{{stream}}.flv; it begins with /, and its fields are {{app}}, "
-            "{stream} and {port}"
-        )
+    if value:
+        check_target(value)
     return value
 
 
@@ -237,6 +236,36 @@ def read_secret(file: str) -> str:
     return secret
 
 
+def trusting(authority: str) -> ssl.SSLContext:
+    """A client's context that trusts the certificates in a PEM file, and no others.
+
+    One of them may be the very certificate that a server shows, as with cameras that have signed their own.
+
+    Raises:
+        WrongBesideOthersError: there are none in it.
+    """
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except ssl.SSLError:
+        raise WrongBesideOthersError("tls_ca", f"{authority} holds no certificate in PEM") from None
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise WrongBesideOthersError("tls_ca", f"{authority} cannot be read: {why}") from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # a small authority's certificate seldom has every extension
+    return context
+
+
+@cache
+def trusting_the_systems(*, verify: bool) -> ssl.SSLContext:
+    """A client's context that trusts the system's authorities, or, without `verify`, whoever answers."""
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def check_certificate(cert: str, key: str) -> None:
     """Make sure that two files are a certificate chain and its key, in PEM.
 
@@ -290,4 +319,5 @@ RequiredSecret = Annotated[SecretStr, _SecretText, AfterValidator(_required_secr
 SecureLinkExpression = Annotated[SecretStr, _SecretText, AfterValidator(_secure_link), _Hidden]
 HookUrl = Annotated[str, AfterValidator(_hook_url)]
 StreamName = Annotated[str, AfterValidator(_stream_name)]
+StreamNames = Annotated[tuple[StreamName, ...], _OneOrMany]
 StreamsName = Annotated[str, AfterValidator(_streams_name)]

@@ -1,5 +1,7 @@
 """Addresses as operators write them."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,11 +71,13 @@ def test_what_is_no_address_to_listen_on_is_told_what_would_be(text: str, says: 
         ("http://[2001:DB8::1]", ("http", "2001:DB8::1", 80), "[2001:DB8::1]"),
         ("rtmp://10.0.0.9", ("rtmp", "10.0.0.9", 1935), "10.0.0.9"),
         ("rtmp://10.0.0.9:80", ("rtmp", "10.0.0.9", 80), "10.0.0.9:80"),
+        ("https://cam.example", ("https", "cam.example", 443), "cam.example"),
+        ("rtmps://cam.example:1936/", ("rtmps", "cam.example", 1936), "cam.example:1936"),
     ],
 )
 def test_an_origin_is_a_scheme_a_host_and_a_port(url: str, address: tuple[str, str, int], authority: str) -> None:
     origin = OriginAddress.parse(url)
-    assert origin == address
+    assert origin == OriginAddress(*address)
     assert origin.authority == authority
     assert OriginAddress.parse(str(origin)) == origin
 
@@ -83,9 +87,10 @@ def test_an_origin_is_a_scheme_a_host_and_a_port(url: str, address: tuple[str, s
     [
         ("", "is http://host[:port]"),
         ("10.0.0.8:8080", "is http://host[:port]"),
-        ("https://x", "is http://host[:port]"),
+        ("ftp://x", "is http://host[:port]"),
         ("http:/x", "is http://host[:port]"),
         ("http://x:80 ", "'80 ' is not a port"),
+        ("http://x:80@/", "'' is not a host name"),
         ("http://", "'' is not a host name"),
         ("http://:80", "'' is not a host name"),
         ("http://x y", "is not a host name"),
@@ -102,10 +107,17 @@ def test_an_origin_is_a_scheme_a_host_and_a_port(url: str, address: tuple[str, s
         ("http://x:65536", "a number from 1 to 65535"),
         ("http://x:8o", "a number from 1 to 65535"),
         ("http://x:\u0661", "a number from 1 to 65535"),
-        ("http://x/live", "ends behind its port; what the origin is asked for is its `target`"),
-        ("http://x?a=b", "ends behind its port"),
-        ("http://x#a", "ends behind its port"),
-        ("http://me@x", "takes no user or password"),
+        ("http://x?a=b", "which begins with /"),
+        ("http://x#a", "which begins with /"),
+        ("http://x/a b", "without spaces"),
+        ("http://x/{name}", "the fields of a target are {app}, {stream} and {port}"),
+        ("http://x/{", "single braces"),
+        ("rtmp://x//b", "an rtmp target is /app/stream"),
+        ("rtmp://x/a/b c", "without spaces"),
+        ("rtmp://me@x", "takes no user or password"),
+        ("rtmps://me:geheim@x/a/b", "takes no user or password"),
+        ("http://me:ge/heim@x", "is written as %2F"),
+        ("http://me:ge#heim@x", "is written as %2F"),
     ],
 )
 def test_what_is_no_origin_is_told_what_would_be(url: str, says: str) -> None:
@@ -114,13 +126,63 @@ def test_what_is_no_origin_is_told_what_would_be(url: str, says: str) -> None:
     assert says in str(caught.value)
 
 
-def test_a_password_in_an_origins_url_is_not_repeated() -> None:
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://me:geheim@10.0.0.8:8080/live", "http://10.0.0.8:8080/live"),
+        ("http://geheim@10.0.0.8", "http://10.0.0.8:80"),
+        (
+            "rtmp://cam/bcs/front.bcs?channel=0&user=u&password=geheim",
+            "rtmp://cam:1935/bcs/front.bcs?channel=***&user=***",
+        ),
+        ("rtmp://cam/app?key=geheim", "rtmp://cam:1935/app?key=***"),
+        ("https://cam/{app}/{stream}?n={stream}&geheim", "https://cam:443/{app}/{stream}?n={stream}&***"),
+    ],
+)
+def test_an_origins_address_shows_no_password(url: str, shown: str) -> None:
+    address = OriginAddress.parse(url)
+    assert str(address).startswith(shown)
+    assert "geheim" not in f"{address} {address!r}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtmp://me:geheim@x",
+        "http://me:geheim@x:y",
+        "http://me:gehe/heim@x",
+        "http://me:80/geheim@x y",
+        "http://x/?key=geheim{",
+        "http://x/?key={geheim}",
+        "http://x/ ?key=geheim",
+        "rtmp://x//?key=geheim",
+        "http://x#geheim",
+    ],
+)
+def test_a_password_in_an_origins_url_that_is_wrong_is_not_repeated(url: str) -> None:
     with pytest.raises(ValueError) as caught:
-        OriginAddress.parse("http://me:geheim@10.0.0.8:8080")
-    assert "geheim" not in str(caught.value)
+        OriginAddress.parse(url)
+    assert "gehe" not in str(caught.value)
 
 
-@given(st.one_of(st.text(max_size=20), st.text("htp:/[]1.:@%x?#", max_size=20).map("http://".__add__)))
+@pytest.mark.parametrize(
+    ("user", "basic"),
+    [
+        ("me:geheim", "me:geheim"),
+        ("me:g%40%2F%3A%25", "me:g@/:%"),
+        ("me:a@b:c", "me:a@b:c"),
+        ("me", "me:"),
+        (":geheim", ":geheim"),
+        ("me:ä", "me:ä"),
+    ],
+)
+def test_a_user_and_a_password_are_basic_authorization(user: str, basic: str) -> None:
+    scheme, _, token = OriginAddress.parse(f"http://{user}@x/live").authorization.partition(" ")
+    assert scheme == "Basic"
+    assert base64.b64decode(token).decode() == basic
+
+
+@given(st.one_of(st.text(max_size=20), st.text("htp:/[]1.:@%x?#{}=&", max_size=20).map("http://".__add__)))
 def test_any_text_is_an_address_or_is_told_why_not(text: str) -> None:
     for parse in (ListenAddress.parse, OriginAddress.parse):
         try:
@@ -128,4 +190,4 @@ def test_any_text_is_an_address_or_is_told_why_not(text: str) -> None:
         except ValueError as error:
             assert str(error).isprintable()
         else:
-            assert parse(str(address)) == address
+            assert str(parse(str(address))) == str(address)
