@@ -8,7 +8,7 @@ One accepted connection is one task, which owns everything that is opened for it
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 import trio
@@ -23,6 +23,8 @@ from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
 __all__ = ["Door"]
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -95,8 +97,8 @@ class _Visit:
         self._handshake = accepting_head(head) if asks_for_websocket(head) else None
         return self._handshake is not None
 
-    async def unless_left(self, function: Callable[[], Awaitable[None]]) -> None:
-        await self._connection.unless_left(function)
+    async def unless_left(self, function: Callable[[], Awaitable[T]]) -> T:
+        return await self._connection.unless_left(function)
 
     async def watch_origin(self, route: SpliceRoute, viewer: Viewer, forwarded_for: bytes) -> EndReason:
         return await self._rules.gateway.serve(

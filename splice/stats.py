@@ -7,7 +7,7 @@ lists viewers goes through this table.
 import enum
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -57,6 +57,7 @@ class Viewer:
         bytes: what its kernel socket has taken of the stream.
         started_at: in Trio's time, seconds.
         first_byte_s: how many seconds after that the stream's first bytes were on their way; None: not yet.
+        clock: gives the live stream's time in milliseconds, once it watches one; None: not known.
         scope: everything that serves this viewer runs inside.
     """
 
@@ -71,6 +72,7 @@ class Viewer:
     bytes: int = 0
     started_at: float = field(default_factory=trio.current_time)
     first_byte_s: float | None = None
+    clock: Callable[[], int] | None = None
     ended_by: EndReason | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
@@ -79,14 +81,20 @@ class Viewer:
         return trio.current_time() - self.started_at
 
     @property
+    def clock_ms(self) -> int:
+        """Where in its stream it is, in milliseconds; 0 where that is not known, as on the splice route."""
+        return 0 if self.clock is None else self.clock()
+
+    @property
     def figures(self) -> dict[str, float | None]:
         """What `viewer.end` says of a viewer."""
         first_byte_s = None if self.first_byte_s is None else round(self.first_byte_s, 4)
         return {"bytes": self.bytes, "seconds": round(self.seconds, 3), "first_byte_s": first_byte_s}
 
-    def begun(self) -> None:
-        """Say that the stream's first bytes are on their way."""
+    def begun(self, clock: Callable[[], int] | None = None) -> None:
+        """Say that the stream's first bytes are on their way, and what its clock is."""
         self.first_byte_s = self.seconds
+        self.clock = clock
 
     def end(self, reason: EndReason) -> None:
         """Cancel what serves this viewer; the first reason stands."""
@@ -171,6 +179,7 @@ class Publisher:
         protocol: "rtmp", or of a pull "rtmp-pull" or "http-flv-pull".
         bytes: media received.
         started_at: in Trio's time, seconds.
+        clock: gives the live stream's time in milliseconds; None: not known.
         scope: everything that serves this publisher runs inside.
     """
 
@@ -182,12 +191,18 @@ class Publisher:
     protocol: str
     bytes: int = 0
     started_at: float = field(default_factory=trio.current_time)
+    clock: Callable[[], int] | None = None
     ended_by: EndReason | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     @property
     def seconds(self) -> float:
         return trio.current_time() - self.started_at
+
+    @property
+    def clock_ms(self) -> int:
+        """Where in its stream it is, in milliseconds; 0 where that is not known."""
+        return 0 if self.clock is None else self.clock()
 
     def end(self, reason: EndReason) -> None:
         """Cancel what serves this publisher; the first reason stands."""

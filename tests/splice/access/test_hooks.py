@@ -50,7 +50,7 @@ async def open_calls() -> AsyncIterator[HookCalls]:
 
 async def test_a_question_has_nginx_rtmp_s_fields() -> None:
     async with open_hook_server() as server, open_calls() as calls:
-        assert await calls.ask(hooks(server), "publish", request(arguments="key=a%26b&token=t"))
+        assert (await calls.ask(hooks(server), "publish", request(arguments="key=a%26b&token=t"))).allows
     assert server.forms == [
         [
             ("call", "publish"),
@@ -101,7 +101,7 @@ async def test_strings_of_any_size_and_kind_are_sent_in_bounds() -> None:
 async def test_2xx_lets_in_whatever_its_body(answer: str) -> None:
     async with open_hook_server(answer) as server, open_calls() as calls:
         with trio.fail_after(2):
-            assert await calls.ask(hooks(server), "play", request())
+            assert (await calls.ask(hooks(server), "play", request())).allows
         await server.all_left(1)  # nobody reads the rest
 
 
@@ -109,7 +109,7 @@ async def test_2xx_lets_in_whatever_its_body(answer: str) -> None:
 @pytest.mark.parametrize("allow_on_failure", [True, False])
 async def test_any_other_answer_refuses_and_a_redirect_is_not_followed(answer: str, allow_on_failure: bool) -> None:
     async with open_hook_server(answer) as server, open_calls() as calls:
-        assert not await calls.ask(hooks(server, allow_on_failure=allow_on_failure), "play", request())
+        assert not (await calls.ask(hooks(server, allow_on_failure=allow_on_failure), "play", request())).allows
     assert len(server.calls) == 1
 
 
@@ -121,7 +121,7 @@ async def test_no_answer_is_what_the_operator_says_it_is(answer: str, allow_on_f
         async with open_hook_server(answer) as server, open_calls() as calls:
             configured = hooks(server, timeout_s=0.3, allow_on_failure=allow_on_failure)
             with trio.fail_after(2):
-                assert await calls.ask(configured, "play", request()) is allow_on_failure
+                assert (await calls.ask(configured, "play", request())).allows is allow_on_failure
             await server.all_left(1)
     assert [event["event"] for event in log] == ["hook.failed"]
     assert log[0]["hook"] == "on_play"
@@ -135,7 +135,7 @@ async def test_a_program_that_is_not_there_is_no_answer_either(host: str) -> Non
         url = f"http://user:geheim@{host}:{unused.getsockname()[1]}/?token=geheim"
         with capture_logs() as log:
             async with open_calls() as calls:
-                assert not await calls.ask(hooks(url), "publish", request())
+                assert not (await calls.ask(hooks(url), "publish", request())).allows
     assert log[0]["event"] == "hook.failed"
     assert "geheim" not in str(log)
 
@@ -143,8 +143,8 @@ async def test_a_program_that_is_not_there_is_no_answer_either(host: str) -> Non
 async def test_what_has_no_url_is_not_asked() -> None:
     async with open_calls() as calls:
         configured = Hooks({"play": ""}, timeout_s=1, allow_on_failure=False)
-        assert await calls.ask(configured, "play", request())
-        assert await calls.ask(configured, "publish", request())
+        assert (await calls.ask(configured, "play", request())).allows
+        assert (await calls.ask(configured, "publish", request())).allows
         calls.tell(configured, "play_done", request())
 
 
@@ -168,7 +168,7 @@ async def test_a_question_that_is_given_up_while_it_is_sent_leaves_nothing_behin
         with capture_logs():
             async with open_calls() as calls:
                 configured = hooks(f"http://127.0.0.1:{deaf.getsockname()[1]}/", timeout_s=0.2)
-                assert not await calls.ask(configured, "play", request(arguments=arguments))
+                assert not (await calls.ask(configured, "play", request(arguments=arguments))).allows
     gc.collect()  # what was left to it complains now
     assert descriptors() == before
 
