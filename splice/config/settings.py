@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from splice.config.addresses import ListenAddress, OriginAddress
 from splice.config.targets import check_rtmp_target
 from splice.config.values import (
+    ByteCount,
     Count,
     ForwardUrl,
     HookUrl,
@@ -18,6 +19,7 @@ from splice.config.values import (
     ListenAddresses,
     ListenAddressOrNone,
     LivePaths,
+    MediaListeners,
     Network,
     Networks,
     OriginName,
@@ -218,13 +220,13 @@ class HubSettings(_Frozen):
         ),
     ] = 20
     gop_cache_bytes: Annotated[
-        Count, Field(ge=0, description="the cache for those who join, from the newest keyframe on: bytes")
+        ByteCount, Field(ge=0, description="the cache for those who join, from the newest keyframe on: bytes")
     ] = 8388608
     gop_cache_s: Annotated[SecondsOrNone, Field(description="the cache for those who join: seconds; 0: no cache")] = (
         30.0
     )
     backlog_bytes: Annotated[
-        Count,
+        ByteCount,
         Field(ge=65536, description="what may wait for one viewer: bytes; who passes it goes on at the next keyframe"),
     ] = 4194304
     backlog_s: Annotated[
@@ -463,6 +465,13 @@ class Settings(_Frozen):
             json_schema_extra=NEEDS_RESTART,
         ),
     ] = ""
+    reuse_port: Annotated[
+        bool,
+        Field(
+            description="whether another door may listen beside this one on the same ports, so that it can take over",
+            json_schema_extra=NEEDS_RESTART,
+        ),
+    ] = False
     live_path: Annotated[
         LivePaths,
         Field(min_length=1, description="the path of /live?src=..., or a list of paths"),
@@ -472,7 +481,14 @@ class Settings(_Frozen):
         Field(description='whose pages may read the streams; "*": everyone\'s'),
     ] = ("*",)
     trusted_proxies: Annotated[
-        Networks, Field(description="networks of proxies whose X-Forwarded-For is believed")
+        Networks, Field(description="networks of proxies whose X-Forwarded-For and PROXY header are believed")
+    ] = ()
+    proxy_protocol: Annotated[
+        MediaListeners,
+        Field(
+            description="where each connection from trusted_proxies begins with a PROXY header, version 1 or 2; true: "
+            "on all; who comes from another address sends none"
+        ),
     ] = ()
     origins: Annotated[
         dict[OriginName, OriginSettings], Field(description="viewers ask for it by its name: src=NAME")
@@ -498,6 +514,14 @@ class Settings(_Frozen):
     def _default_origin_exists(self) -> Self:
         if self.default_origin and self.default_origin not in self.origins:
             raise WrongBesideOthersError("default_origin", f"there is no origin {self.default_origin!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_may_send_headers(self) -> Self:
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise WrongBesideOthersError(
+                "proxy_protocol", "a PROXY header is taken from trusted_proxies alone, and there are none: name them"
+            )
         return self
 
     @model_validator(mode="after")

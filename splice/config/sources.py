@@ -207,7 +207,7 @@ def _problem(error: ErrorDetails, path: _KeyPath, source: _Source | None) -> str
         case "greater_than":
             return f"takes a number above {bounds['gt']:g}, not {_shown(error['input'])}"
         case "less_than_equal":
-            return f"takes a number of at most {bounds['le']:g}, not {_shown(error['input'])}"
+            return f"takes a number of at most {bounds['le']:.15g}, not {_shown(error['input'])}"
         case "literal_error":
             return f"is {bounds['expected']}, not {_shown(error['input'])}"
         case "too_short":

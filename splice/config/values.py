@@ -9,7 +9,7 @@ import ssl
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 
@@ -20,6 +20,7 @@ from splice.config.targets import check_target
 
 __all__ = [
     "SECURE_LINK_VARIABLE",
+    "ByteCount",
     "Count",
     "ForwardUrl",
     "HookUrl",
@@ -27,6 +28,7 @@ __all__ = [
     "ListenAddressOrNone",
     "ListenAddresses",
     "LivePaths",
+    "MediaListeners",
     "Network",
     "Networks",
     "OriginName",
@@ -76,6 +78,7 @@ SECURE_LINK_VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z0-9_]*)\}|([A-Za-z0-9_
 """A variable in an expression, as nginx writes it: `$name` or `${name}`."""
 _KNOWN_VARIABLE: Final = re.compile(r"secure_link_expires|uri|remote_addr|arg_[A-Za-z0-9_]+")
 _EXPIRY_VARIABLES: Final = frozenset({"secure_link_expires", "arg_expires"})
+_MEDIA_LISTENERS: Final = ("http", "https", "rtmp", "rtmps")
 
 
 def _one_or_many(value: object) -> object:
@@ -86,6 +89,12 @@ def _no_truth(value: object) -> object:
     if isinstance(value, bool):  # which Python takes for 0 and 1
         raise ValueError(f"takes a number, not {str(value).lower()}")  # noqa: TRY004 -- pydantic reports ValueError alone
     return value
+
+
+def _all_or_some(value: object) -> object:
+    if value is True or value == "true":
+        return _MEDIA_LISTENERS
+    return () if value is False or value == "false" else value
 
 
 def _listen_address(value: object) -> object:
@@ -295,10 +304,15 @@ def check_certificate(cert: str, key: str) -> None:
 _OneOrMany: Final = BeforeValidator(_one_or_many)
 _Number: Final = BeforeValidator(_no_truth)
 
-Count = Annotated[int, _Number]
+# Bounds that no process of one core could fill: a slip of the keyboard is told, and not found out at night.
+Count = Annotated[int, _Number, Field(le=1_000_000)]
+ByteCount = Annotated[int, _Number, Field(le=1 << 30)]
 Seconds = Annotated[float, _Number, Field(gt=0, le=86400)]
 SecondsOrNone = Annotated[float, _Number, Field(ge=0, le=86400)]
 ListenAddresses = Annotated[tuple[Annotated[str, BeforeValidator(_listen_address)], ...], _OneOrMany]
+MediaListeners = Annotated[
+    tuple[Literal["http", "https", "rtmp", "rtmps"], ...], _OneOrMany, BeforeValidator(_all_or_some)
+]
 LivePaths = Annotated[tuple[Annotated[str, AfterValidator(_live_path)], ...], _OneOrMany]
 WebOrigins = Annotated[tuple[Annotated[str, AfterValidator(_web_origin)], ...], _OneOrMany]
 Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], _OneOrMany]

@@ -310,7 +310,7 @@ configurations = st.fixed_dictionaries(
         "trusted_proxies": st.lists(st.ip_addresses().map(str)),
         "origins": st.dictionaries(names, origins, max_size=3),
         "limits": st.fixed_dictionaries(
-            {}, optional={"viewers": st.integers(1, 2**63), "viewers_per_address": st.integers(0, 99)}
+            {}, optional={"viewers": st.integers(1, 1_000_000), "viewers_per_address": st.integers(0, 99)}
         ),
         "timeouts": st.dictionaries(
             st.sampled_from(["head_s", "connect_s", "origin_head_s", "stall_s", "drain_s"]), seconds
