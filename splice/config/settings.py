@@ -39,9 +39,9 @@ from splice.config.values import (
     WrongBesideOthersError,
     check_certificate,
     read_secret,
-    trusting,
-    trusting_the_systems,
+    trusting_authority,
 )
+from splice.trust import client_context
 
 __all__ = [
     "NEEDS_RESTART",
@@ -170,7 +170,7 @@ class OriginSettings(_Frozen):
         """Whom to trust; None: it has no address with TLS."""
         if not any(address.by_tls for address in self.addresses):
             return None
-        return trusting(self.tls_ca) if self.tls_ca else trusting_the_systems(verify=self.tls_verify)
+        return trusting_authority(self.tls_ca) if self.tls_ca else client_context(verify=self.tls_verify)
 
     @property
     def relayed(self) -> bool:
@@ -255,6 +255,7 @@ class PublishSettings(_Frozen):
         IPv4Network("127.0.0.0/8"),
         IPv6Network("::1/128"),
     )
+    deny: Annotated[Networks, Field(description="networks of those who may not publish; wins over allow")] = ()
     keys: Annotated[
         dict[StreamsName, RequiredSecret],
         Field(

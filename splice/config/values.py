@@ -6,7 +6,6 @@ environment variable can set it without brackets.
 
 import re
 import ssl
-from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -17,6 +16,7 @@ from protocol import LocalProtocolError
 from protocol.rtmp import parse_url
 from splice.config.addresses import ListenAddress, OriginAddress
 from splice.config.targets import check_target
+from splice.trust import trusting
 
 __all__ = [
     "SECURE_LINK_VARIABLE",
@@ -49,8 +49,7 @@ __all__ = [
     "WrongBesideOthersError",
     "check_certificate",
     "read_secret",
-    "trusting",
-    "trusting_the_systems",
+    "trusting_authority",
 ]
 
 Network = IPv4Network | IPv6Network
@@ -245,34 +244,19 @@ def read_secret(file: str) -> str:
     return secret
 
 
-def trusting(authority: str) -> ssl.SSLContext:
-    """A client's context that trusts the certificates in a PEM file, and no others.
-
-    One of them may be the very certificate that a server shows, as with cameras that have signed their own.
+def trusting_authority(file: str) -> ssl.SSLContext:
+    """What trusts the certificates in a PEM file.
 
     Raises:
         WrongBesideOthersError: there are none in it.
     """
     try:
-        context = ssl.create_default_context(cafile=authority)
+        return trusting(file)
     except ssl.SSLError:
-        raise WrongBesideOthersError("tls_ca", f"{authority} holds no certificate in PEM") from None
+        raise WrongBesideOthersError("tls_ca", f"{file} holds no certificate in PEM") from None
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise WrongBesideOthersError("tls_ca", f"{authority} cannot be read: {why}") from None
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # a small authority's certificate seldom has every extension
-    return context
-
-
-@cache
-def trusting_the_systems(*, verify: bool) -> ssl.SSLContext:
-    """A client's context that trusts the system's authorities, or, without `verify`, whoever answers."""
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+        raise WrongBesideOthersError("tls_ca", f"{file} cannot be read: {why}") from None
 
 
 def check_certificate(cert: str, key: str) -> None:

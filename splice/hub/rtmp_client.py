@@ -5,17 +5,17 @@ and puts them in between. Of each turn a server gets so many chunks and no more,
 """
 
 import os
-import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
 
 from protocol import NEED_DATA, RemoteProtocolError
+from protocol.amf import Value
 from protocol.rtmp import PAUSED, ClientSession, Event, RtmpUrl
-from splice.origins import OriginError
+from splice.origins import Dialled, OriginError, dial
 from splice.trust import client_context
 
 __all__ = ["RtmpClient", "open_rtmp_client"]
@@ -34,27 +34,13 @@ class RtmpClient:
         tls: whether the connection is more than its socket.
     """
 
-    def __init__(self, session: ClientSession, dialled: socket.socket) -> None:
+    def __init__(self, session: ClientSession, dialled: Dialled) -> None:
         self.session: Final = session
-        self.socket: Final = dialled
-        self.tls = False
-        self._dialled: Final = trio.socket.from_stdlib_socket(dialled)
-        self._stream: trio.abc.Stream = trio.SocketStream(self._dialled)
+        self.socket: Final = dialled.socket
+        self.tls: Final = dialled.by_tls
+        self._dialled: Final = dialled
+        self._stream: Final = dialled.stream
         session.chunk_allowance = _CHUNKS_PER_TURN
-
-    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
-        """Speak TLS from here on; the server's certificate has to be for `server_hostname`.
-
-        Raises:
-            OriginError: 502: it is not, or is not trusted, or the server breaks off the handshake.
-        """
-        # Servers of RTMP close the socket without a close_notify, as those of HTTPS do.
-        secured = trio.SSLStream(self._stream, context, server_hostname=server_hostname, https_compatible=True)
-        try:
-            await secured.do_handshake()
-        except trio.BrokenResourceError as error:
-            raise OriginError(502, _tls_fault(error.__cause__)) from None
-        self._stream, self.tls = secured, True
 
     async def send(self, data: bytes) -> None:
         """Send all of `data`. After a cancellation some of it may have gone, and the connection can only be closed.
@@ -110,47 +96,28 @@ class RtmpClient:
 
 
 @asynccontextmanager
-async def open_rtmp_client(url: RtmpUrl, *, connect_s: float) -> AsyncIterator[RtmpClient]:
+async def open_rtmp_client(
+    url: RtmpUrl,
+    *,
+    connect_s: float,
+    tls: ssl.SSLContext | None = None,
+    properties: Mapping[str, Value] | None = None,
+) -> AsyncIterator[RtmpClient]:
     """A connection to the server of `url`, closed when the block is left; the session begins with its first event.
 
     Args:
-        connect_s: how many seconds the server has to accept it, and as many for the TLS handshake of rtmps://.
+        connect_s: how many seconds the server has to accept it, and for rtmps:// to shake hands.
+        tls: whom to trust where it is rtmps://; None: the system's authorities.
+        properties: what connect says besides.
 
     Raises:
         OriginError: 502: it is refused, or its certificate is; 504: it is not accepted in time.
     """
-    session = ClientSession(url, random_bytes=os.urandom, chunk_size=_CHUNK_SIZE)
-    client = RtmpClient(session, await _dial(url.host, url.port, connect_s))
+    context = (tls or client_context()) if url.scheme == "rtmps" else None
+    session = ClientSession(url, random_bytes=os.urandom, chunk_size=_CHUNK_SIZE, connect_properties=properties)
+    dialled = await dial(url.host, url.port, connect_s=connect_s, tls=context, whom="the RTMP server")
+    client = RtmpClient(session, dialled)
     try:
-        if url.scheme == "rtmps":
-            try:
-                with trio.fail_after(connect_s):
-                    await client.start_tls(client_context(), url.host)
-            except trio.TooSlowError:
-                raise OriginError(504, f"the RTMP server did not finish TLS's handshake in {connect_s:g} s") from None
         yield client
     finally:
         client.close()
-
-
-async def _dial(host: str, port: int, connect_s: float) -> socket.socket:
-    try:
-        with trio.fail_after(connect_s):
-            dialled = (await trio.open_tcp_stream(host, port)).socket
-    except trio.TooSlowError:
-        detail = f"the RTMP server did not accept a connection within {connect_s:g} s; try again later"
-        raise OriginError(504, detail) from None
-    except OSError:
-        raise OriginError(502, "the RTMP server refuses connections; it may be starting, or down") from None
-    # A forward sends without waiting, which Trio's sockets do not offer; so the descriptor moves to a plain one.
-    plain = socket.socket(dialled.family, dialled.type, dialled.proto, fileno=dialled.detach())
-    plain.setblocking(False)
-    return plain
-
-
-def _tls_fault(error: BaseException | None) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the RTMP server's certificate is not to be trusted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
-        return "the RTMP server speaks no TLS at this port; is it rtmp:// there?"
-    return "the RTMP server broke off TLS's handshake"

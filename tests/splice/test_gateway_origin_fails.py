@@ -234,7 +234,8 @@ async def test_the_next_address_is_asked_when_one_has_no_answer_and_the_first_is
     assert descriptors() == before
 
 
-async def test_an_origins_own_refusal_is_an_answer_and_the_next_address_is_not_asked() -> None:
+@pytest.mark.parametrize("status", [401, 403, 500, 503])
+async def test_an_origins_own_refusal_is_an_answer_and_the_next_address_is_not_asked(status: int) -> None:
     async with (
         FakeOrigin().listening() as first,
         FakeOrigin().listening() as second,
@@ -243,8 +244,59 @@ async def test_an_origins_own_refusal_is_an_answer_and_the_next_address_is_not_a
         with second.nobody_comes():
             viewer = await house.viewer()
             asked = await first.asked()
-            await asked.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-            assert (await viewer.answer()).status == 404
+            await asked.send(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
+            assert (await viewer.answer()).status == status
+
+
+async def test_the_next_address_is_asked_when_one_has_no_such_stream_and_the_first_is_left() -> None:
+    before = descriptors()
+    async with (
+        FakeOrigin().listening() as first,
+        FakeOrigin().listening() as origin,
+        open_house(origins={"a": {"urls": [first.url, origin.url]}}) as house,
+    ):
+        viewer = await house.viewer()
+        asked = await first.asked()
+        await asked.send(missing(b"first"))
+        second = await origin.asked()
+        await second.send(OK + b"FLV")
+        assert await asked.ended() == "fin"
+        second.close()
+        answer = await viewer.answer()
+    assert (answer.status, answer.body) == (200, b"FLV")
+    assert descriptors() == before
+
+
+def missing(body: bytes) -> bytes:
+    return b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+async def test_a_404_passes_when_no_address_has_the_stream_and_it_is_the_last_one_that_does() -> None:
+    before = descriptors()
+    async with (
+        FakeOrigin().listening() as first,
+        FakeOrigin().listening() as second,
+        open_house(origins={"a": {"urls": [first.url, second.url]}}) as house,
+    ):
+        viewer = await house.viewer()
+        await (await first.asked()).send(missing(b"first"))
+        await (await second.asked()).send(missing(b"second"))
+        answer = await viewer.answer()
+    assert (answer.status, answer.body) == (404, b"second")
+    assert descriptors() == before
+
+
+async def test_a_404_passes_when_the_other_addresses_are_down() -> None:
+    before = descriptors()
+    async with (
+        FakeOrigin().listening() as origin,
+        open_house(origins={"a": {"urls": [origin.url, refusing_url()]}}) as house,
+    ):
+        viewer = await house.viewer()
+        await (await origin.asked()).send(missing(b"not here"))
+        answer = await viewer.answer()
+    assert (answer.status, answer.body) == (404, b"not here")
+    assert descriptors() == before
 
 
 async def test_when_all_addresses_fail_the_last_ones_failure_is_told(autojump_clock: trio.testing.MockClock) -> None:
