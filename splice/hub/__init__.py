@@ -15,10 +15,11 @@ configurations and the packets since the newest keyframe (`gop_cache`). `registr
 """
 
 from splice.hub.batch import Batch
-from splice.hub.formats import CHUNKED_FLV, FLV, WEBSOCKET_FLV, Form, RtmpForm
+from splice.hub.formats import CHUNKED_FLV, FLV, WEBSOCKET_FLV, Form, RtmpForm, only
 from splice.hub.live_stream import HubLimits, LiveStream
 from splice.hub.registry import Hub, NameTakenError
 from splice.hub.subscriber import Subscriber
+from splice.hub.tracks import Tracks
 
 __all__ = [
     "CHUNKED_FLV",
@@ -32,4 +33,6 @@ __all__ = [
     "NameTakenError",
     "RtmpForm",
     "Subscriber",
+    "Tracks",
+    "only",
 ]

@@ -2,7 +2,8 @@
 
     FLV tags | FLV tags in HTTP's chunked coding | FLV tags in a WebSocket message | RTMP chunks
 
-Every piece that a form makes stands by itself: between two pieces a viewer may be moved on to a later one.
+Every piece that a form makes stands by itself: between two pieces a viewer may be moved on to a later one. Each of the
+four is there with all tracks, and with those of one kind alone (`only`).
 """
 
 from collections.abc import Sequence
@@ -13,19 +14,25 @@ from protocol.flv import FlvHeader, encode_header
 from protocol.rtmp import MEDIA_CHUNK_STREAM_IDS, RawMessage, encode_standalone
 from splice.http import LAST_CHUNK, binary_message, chunk
 from splice.hub.packet import Packet
+from splice.hub.tracks import Tracks
 
-__all__ = ["CHUNKED_FLV", "FLV", "WEBSOCKET_FLV", "Form", "RtmpForm"]
+__all__ = ["CHUNKED_FLV", "FLV", "WEBSOCKET_FLV", "Form", "RtmpForm", "only"]
 
 
 class Form(Protocol):
     """Hashable; equal forms share their encodings."""
+
+    @property
+    def tracks(self) -> Tracks:
+        """Which tracks it has."""
+        ...
 
     def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
         """What comes before the first packet."""
         ...
 
     def encode(self, packets: Sequence[Packet]) -> bytes:
-        """At least one packet, as one piece."""
+        """At least one packet, as one piece; b"" where the form has none of their tracks."""
         ...
 
     @property
@@ -35,6 +42,7 @@ class Form(Protocol):
 
 
 class _Flv:
+    tracks = Tracks.ALL
     closing = b""
 
     def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
@@ -82,6 +90,10 @@ class RtmpForm:
     message_stream_id: int
     chunk_size: int
 
+    @property
+    def tracks(self) -> Tracks:
+        return Tracks.ALL
+
     def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
         return b""
 
@@ -98,3 +110,28 @@ class RtmpForm:
     @property
     def closing(self) -> bytes:
         return b""
+
+
+@dataclass(frozen=True, slots=True)
+class _FormOfOneKind:
+    """Another form, with the tracks of one kind alone."""
+
+    form: Form
+    tracks: Tracks
+
+    def opening(self, *, has_audio: bool, has_video: bool) -> bytes:
+        tracks = self.tracks
+        return self.form.opening(has_audio=has_audio and tracks.audio, has_video=has_video and tracks.video)
+
+    def encode(self, packets: Sequence[Packet]) -> bytes:
+        chosen = self.tracks.of(packets)
+        return self.form.encode(chosen) if chosen else b""
+
+    @property
+    def closing(self) -> bytes:
+        return self.form.closing
+
+
+def only(form: Form, tracks: Tracks) -> Form:
+    """A form with all tracks, or with some: who asks for the same of both gets the same encodings."""
+    return form if tracks is Tracks.ALL else _FormOfOneKind(form, tracks)

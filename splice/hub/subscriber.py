@@ -14,6 +14,7 @@ import trio
 
 from splice.hub.batch import Batch
 from splice.hub.formats import Form
+from splice.hub.packet import PacketRole
 from splice.stats import Meter
 
 __all__ = ["Subscriber"]
@@ -40,6 +41,7 @@ class Subscriber:
         meter: its `bytes` grows as the viewer takes them.
         backlog_bytes: how much waits.
         skipped: how many times it was moved on to a keyframe.
+        lacks_picture: whether it has begun where video was silent, so that inter frames would be of no use to it.
         ended: whether nothing comes behind the backlog.
     """
 
@@ -60,6 +62,7 @@ class Subscriber:
         self.form: Final = form
         self.backlog_bytes = 0
         self.skipped = 0
+        self.lacks_picture = False
         self.ended = False
         self.send: Final = send or _take_nothing
         self._sends: Final = send is not None
@@ -101,6 +104,7 @@ class Subscriber:
             if self._paused or not batch.begins_at_keyframe or not self._has_room(piece, batch):
                 return
             self._awaits_keyframe = False
+            self.lacks_picture = batch.packets[0].role is not PacketRole.KEYFRAME
             if self._configured_by != batch.configuration and batch.headers:
                 piece = self.form.encode(batch.headers) + piece
         if self._backlog:
@@ -125,6 +129,10 @@ class Subscriber:
     def pause(self, *, paused: bool) -> None:
         """Leave everything out, or go on at the next keyframe."""
         self._paused = paused
+        self.await_keyframe()
+
+    def await_keyframe(self) -> None:
+        """Leave everything out until the next keyframe."""
         self._awaits_keyframe = True
         self.flows = False
 

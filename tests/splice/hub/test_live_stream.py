@@ -128,7 +128,7 @@ async def test_a_keyframe_begins_a_batch(autojump_clock: MockClock) -> None:
     async with running(merge_s=0.02) as live:
         with Watcher(WEBSOCKET_FLV).watching(live) as watcher:
             before = watcher.sink.sends
-            live.push(VIDEO, 0, inter_frame())
+            live.push(AUDIO, 0, aac())
             live.push(VIDEO, 40, keyframe())
             assert watcher.sink.sends == before + 1
             live.push(AUDIO, 40, aac())
