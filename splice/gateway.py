@@ -31,8 +31,9 @@ from splice.http import (
 )
 from splice.hub.feeding import feed
 from splice.origins import OriginConnection, OriginError
-from splice.pump import Outcome, Pump
+from splice.pump import Outcome, Pump, Tap
 from splice.routing import SpliceRoute
+from splice.spliced_tracks import SplicedTracks
 from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 from splice.websocket import Outbox, WebSocketViewer
@@ -57,6 +58,7 @@ class Gateway:
     Args:
         pump: moves the bodies.
         health: is told how asking each origin went.
+        tracks: is shown the first bytes of streams that it does not know.
         user_agent: what origins are told of the door.
         connect_s: seconds for an origin's address to accept.
         origin_head_s: seconds for its response head.
@@ -65,6 +67,7 @@ class Gateway:
 
     pump: Pump
     health: OriginHealth
+    tracks: SplicedTracks
     user_agent: bytes
     connect_s: float
     origin_head_s: float
@@ -95,17 +98,18 @@ class Gateway:
         with self.connection() as origin:
             try:
                 answer = await connection.unless_left(lambda: self.ask(origin, head, route, forwarded_for))
-                if accepting_head is not None and answer.status == _OK:
-                    by_websocket = WebSocketViewer(connection, accepting_head, viewer)
-                    return await self._relay_messages(connection, by_websocket, origin, answer.framing, viewer)
                 response = relayed_response_head(answer, cors_fields=cors_fields, viewer_version=head.version)
                 if head.method == b"HEAD" or answer.framing.kind is FramingKind.NO_BODY:
                     origin.close()
                     await connection.finish(response)
                     return EndReason.ORIGIN_ENDED
-                if answer.framing.kind is FramingKind.CHUNKED and head.version < (1, 1):
-                    return await self._relay_unframed(connection, response, origin, viewer)
-                return await self._relay(connection, response, origin, answer.framing.length, viewer)
+                with self.tracks.looking(viewer, answer) as tap:
+                    if accepting_head is not None and answer.status == _OK:
+                        by_websocket = WebSocketViewer(connection, accepting_head, viewer)
+                        return await self._relay_messages(connection, by_websocket, origin, answer.framing, viewer, tap)
+                    if answer.framing.kind is FramingKind.CHUNKED and head.version < (1, 1):
+                        return await self._relay_unframed(connection, response, origin, viewer, tap)
+                    return await self._relay(connection, response, origin, answer.framing.length, viewer, tap)
             except ViewerLeftError:
                 return EndReason.VIEWER_LEFT
 
@@ -136,7 +140,13 @@ class Gateway:
         return answer
 
     async def _relay(
-        self, connection: ViewerSocket, response: bytes, origin: OriginConnection, length: int | None, viewer: Viewer
+        self,
+        connection: ViewerSocket,
+        response: bytes,
+        origin: OriginConnection,
+        length: int | None,
+        viewer: Viewer,
+        tap: Tap | None,
     ) -> EndReason:
         """The body as it stands, framing and all, by the pump."""
         first_bytes = origin.first_bytes if length is None else origin.first_bytes[:length]
@@ -148,12 +158,15 @@ class Gateway:
             return EndReason.STALLED
         viewer.begun()
         viewer.bytes += len(first_bytes)
+        if tap is not None and not tap(memoryview(first_bytes)):
+            tap = None
         outcome = await self.pump.relay(
             origin.socket,
             connection.socket,
             length=None if length is None else length - len(first_bytes),
             stall_s=self.stall_s,
             meter=viewer,
+            tap=tap,
         )
         origin.close()
         if outcome is Outcome.SOURCE_ENDED:
@@ -163,7 +176,12 @@ class Gateway:
         return _REASONS[outcome]
 
     async def _relay_unframed(
-        self, connection: ViewerSocket, response: bytes, origin: OriginConnection, viewer: Viewer
+        self,
+        connection: ViewerSocket,
+        response: bytes,
+        origin: OriginConnection,
+        viewer: Viewer,
+        tap: Tap | None,
     ) -> EndReason:
         """A chunked body for a viewer of HTTP/1.0, who does not know chunks: taken out of its framing."""
 
@@ -178,7 +196,7 @@ class Gateway:
             if patience.cancelled_caught:
                 return EndReason.STALLED
             viewer.begun()
-            return await unframe(origin, CHUNKED, send, stall_s=self.stall_s)
+            return await unframe(origin, CHUNKED, send, stall_s=self.stall_s, tap=tap)
 
         reason = await connection.unless_left(copy)
         if reason is EndReason.ORIGIN_ENDED:
@@ -194,6 +212,7 @@ class Gateway:
         origin: OriginConnection,
         framing: Framing,
         viewer: Viewer,
+        tap: Tap | None,
     ) -> EndReason:
         """The body's payload as binary messages; the origin is read no faster than the viewer takes them."""
         outbox = Outbox(viewer)
@@ -214,7 +233,7 @@ class Gateway:
                         nursery.cancel_scope.cancel()
 
                     nursery.start_soon(feed_viewer)
-                    reason = await unframe(origin, framing, send, stall_s=self.stall_s)
+                    reason = await unframe(origin, framing, send, stall_s=self.stall_s, tap=tap)
                     nursery.cancel_scope.cancel()
             finally:
                 origin.close()
@@ -224,9 +243,17 @@ class Gateway:
 
 
 async def unframe(
-    origin: OriginConnection, framing: Framing, send: Callable[[bytes], Awaitable[None]], *, stall_s: float
+    origin: OriginConnection,
+    framing: Framing,
+    send: Callable[[bytes], Awaitable[None]],
+    *,
+    stall_s: float,
+    tap: Tap | None,
 ) -> EndReason:
     """Give the payload of the origin's body to `send` as it comes, and read on when that has returned.
+
+    Args:
+        tap: is shown the body as it came, framing and all, until it wants no more.
 
     Returns:
         ORIGIN_ENDED, ORIGIN_LOST, or STALLED where nothing came for `stall_s`, or `send` was too slow for itself.
@@ -235,6 +262,8 @@ async def unframe(
     data = origin.first_bytes
     try:
         while True:
+            if tap is not None and not tap(memoryview(data)):
+                tap = None
             if payload := b"".join(decoder.receive_data(data)):
                 await send(payload)
             if decoder.finished:

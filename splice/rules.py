@@ -18,6 +18,7 @@ from splice.pump import Pump
 from splice.reception import DoorRules
 from splice.routing import Router
 from splice.rtmp_door import RtmpRules
+from splice.spliced_tracks import SplicedTracks
 
 __all__ = ["USER_AGENT", "access_rules", "door_rules", "forward_rules", "hub_limits", "pull_timeouts", "rtmp_rules"]
 
@@ -59,6 +60,7 @@ def door_rules(
     access: Access,
     pump: Pump,
     health: OriginHealth,
+    tracks: SplicedTracks,
     demo: bool,
 ) -> DoorRules:
     """What HTTP requests are judged and served by.
@@ -73,6 +75,7 @@ def door_rules(
         gateway=Gateway(
             pump=pump,
             health=health,
+            tracks=tracks,
             user_agent=USER_AGENT.encode(),
             connect_s=timeouts.connect_s,
             origin_head_s=timeouts.origin_head_s,

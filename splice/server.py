@@ -30,6 +30,7 @@ from splice.pump import Pump, open_pump
 from splice.reception import DoorRules, Reception
 from splice.rtmp_door import RtmpDoor
 from splice.rules import USER_AGENT, access_rules, door_rules, forward_rules, hub_limits, pull_timeouts, rtmp_rules
+from splice.spliced_tracks import SplicedTracks
 from splice.stats import EndReason, Publishers, Viewers
 from splice.tls import Certificate
 
@@ -151,6 +152,7 @@ class _Server:
         )
         self._publishers = Publishers(limit=limits.publishers)
         self._health = OriginHealth()
+        self._tracks = SplicedTracks()
         self._hook_calls = HookCalls(nursery, user_agent=USER_AGENT)
         self._access = access_rules(settings, self._hook_calls)
         self._hub = Hub(nursery, limits=lambda app: hub_limits(self._settings), takeover_s=settings.hub.takeover_s)
@@ -203,7 +205,13 @@ class _Server:
     def _door_rules(self, settings: Settings) -> DoorRules:
         demo = self._demo_url is not None
         return door_rules(
-            settings, self._origins(settings), access=self._access, pump=self._pump, health=self._health, demo=demo
+            settings,
+            self._origins(settings),
+            access=self._access,
+            pump=self._pump,
+            health=self._health,
+            tracks=self._tracks,
+            demo=demo,
         )
 
     def start_admin(self, nursery: trio.Nursery, listeners: _Listeners) -> None:
@@ -218,6 +226,7 @@ class _Server:
                 pulls=self._pulls,
                 origins=lambda: self._origins(self._settings),
                 health=self._health,
+                tracks=self._tracks,
                 pump_turns=lambda: self._pump.turns,
                 draining=lambda: self._draining,
                 version=__version__,

@@ -15,10 +15,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 from splice.admin.models import OriginItem, PublisherItem, StreamItem, ViewerItem
 from splice.admin.rates import Rates
-from splice.admin.tracks import audio_of, video_of
+from splice.admin.tracks import audio_of, spliced_audio, spliced_video, video_of
 from splice.config import OriginSettings
 from splice.health import OriginHealth
 from splice.hub import Hub, LiveStream
+from splice.spliced_tracks import SplicedTracks
 from splice.stats import EndReason, Publisher, Publishers, Viewer, Viewers
 
 __all__ = ["House", "Inventory", "StreamKey"]
@@ -36,6 +37,7 @@ class House:
         pulls: what is being pulled: the origin's name, the stream, and the publisher that the pull is listed as.
         origins: those of the configuration in force.
         health: how asking them went.
+        tracks: what is known of the streams that are spliced.
         pump_turns: how often the pump has looked at what is ready.
         draining: whether the door has stopped accepting.
         version: of the door.
@@ -49,6 +51,7 @@ class House:
     pulls: Iterable[tuple[str, LiveStream, Publisher]]
     origins: Callable[[], Mapping[str, OriginSettings]]
     health: OriginHealth
+    tracks: SplicedTracks
     pump_turns: Callable[[], int]
     draining: Callable[[], bool]
     version: str
@@ -212,6 +215,7 @@ class Inventory:
 
     def _spliced_item(self, key: StreamKey, viewers: int, taken: int) -> StreamItem:
         moved = taken + self._bytes_of_those_gone[key]
+        tracks = self._house.tracks.of(key.origin, key.app, key.stream)
         return StreamItem.model_construct(
             id=key.id,
             name=f"{key.app}/{key.stream}",
@@ -219,8 +223,8 @@ class Inventory:
             origin=key.origin,
             viewers=viewers,
             publisher=None,
-            video=None,
-            audio=None,
+            video=spliced_video(tracks),
+            audio=spliced_audio(tracks),
             bytes_in=moved,
             bytes_out=moved,
             bit_rate_kbps=None,

@@ -149,9 +149,9 @@ class Video(BaseModel):
     codec: Annotated[str | None, Field(description="RFC 6381's name, or a FourCC")]
     width: Annotated[int | None, Field(description="in pixels")]
     height: Annotated[int | None, Field(description="in pixels")]
-    frame_rate: Annotated[float | None, Field(description="frames a second, measured over the last seconds")]
-    keyframe_interval_ms: Annotated[int | None, Field(description="between the last two keyframes")]
-    bit_rate_kbps: Annotated[float | None, Field(description="measured over the last seconds")]
+    frame_rate: Annotated[float | None, Field(description="frames a second, over the last seconds; null when spliced")]
+    keyframe_interval_ms: Annotated[int | None, Field(description="between the last two keyframes; null when spliced")]
+    bit_rate_kbps: Annotated[float | None, Field(description="over the last seconds; null when spliced")]
 
 
 class Audio(BaseModel):
@@ -161,7 +161,7 @@ class Audio(BaseModel):
     codec: Annotated[str | None, Field(description="RFC 6381's name, or a FourCC")]
     sample_rate: Annotated[int | None, Field(description="in Hz")]
     channels: int | None
-    bit_rate_kbps: Annotated[float | None, Field(description="measured over the last seconds")]
+    bit_rate_kbps: Annotated[float | None, Field(description="over the last seconds; null when spliced")]
 
 
 class StreamItem(BaseModel):
@@ -177,8 +177,8 @@ class StreamItem(BaseModel):
     origin: Annotated[str | None, Field(description="the origin's name; null for a stream published here")]
     viewers: int
     publisher: Annotated[PublisherItem | None, Field(description="null on the splice route, and while none is there")]
-    video: Annotated[Video | None, Field(description="null: no video, or the splice route, which reads no stream")]
-    audio: Annotated[Audio | None, Field(description="null: no audio, or the splice route, which reads no stream")]
+    video: Annotated[Video | None, Field(description="null: none; spliced: or untold by its first 64 KiB")]
+    audio: Annotated[Audio | None, Field(description="null: none; spliced: or untold by its first 64 KiB")]
     bytes_in: Annotated[int, Field(description="received; on the splice route the same as bytes_out")]
     bytes_out: Annotated[int, Field(description="taken by viewers, those included who have left")]
     bit_rate_kbps: Annotated[float | None, Field(description="of what comes in, measured; null on the splice route")]

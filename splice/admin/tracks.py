@@ -1,4 +1,4 @@
-"""What is in a live stream: codec, size and sound, out of the configurations that the hub keeps for those who join.
+"""What is in a stream: codec, size and sound; of a live one out of the configurations that the hub keeps for joiners.
 
 Read when somebody asks, and once for each configuration: the streams themselves never parse them.
 """
@@ -19,8 +19,9 @@ from protocol.rtmp import MediaKind
 from splice.admin.models import Audio, Video
 from splice.admin.rates import Rate
 from splice.hub import LiveStream
+from splice.spliced_tracks import Tracks
 
-__all__ = ["audio_of", "video_of"]
+__all__ = ["audio_of", "spliced_audio", "spliced_video", "video_of"]
 
 
 def video_of(stream: LiveStream, rate: Rate | None) -> Video | None:
@@ -51,6 +52,29 @@ def audio_of(stream: LiveStream, rate: Rate | None) -> Audio | None:
         channels=(read and read.channels) or _whole(said.channels),
         bit_rate_kbps=None if rate is None else round(rate.kbps - rate.video_kbps, 1),
     )
+
+
+def spliced_video(tracks: Tracks) -> Video | None:
+    """The video of a stream that is spliced: what its first bytes said, and no rates."""
+    video = tracks.video
+    if video is None:
+        return None
+    return Video(
+        codec=video.codec or None,
+        width=video.width,
+        height=video.height,
+        frame_rate=None,
+        keyframe_interval_ms=None,
+        bit_rate_kbps=None,
+    )
+
+
+def spliced_audio(tracks: Tracks) -> Audio | None:
+    """The audio of a stream that is spliced."""
+    audio = tracks.audio
+    if audio is None:
+        return None
+    return Audio(codec=audio.codec or None, sample_rate=audio.sample_rate, channels=audio.channels, bit_rate_kbps=None)
 
 
 def _configurations(stream: LiveStream, kind: MediaKind) -> list[bytes]:

@@ -126,7 +126,8 @@ class AsgiVisit:
                 await self._begin(None if upgrades else response)
                 viewer.begun()
                 try:
-                    return await unframe(origin, answer.framing, send, stall_s=gateway.stall_s)
+                    with gateway.tracks.looking(viewer, answer) as tap:
+                        return await unframe(origin, answer.framing, send, stall_s=gateway.stall_s, tap=tap)
                 finally:
                     origin.close()
 

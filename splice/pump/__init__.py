@@ -8,9 +8,9 @@ import sys
 from contextlib import AbstractAsyncContextManager
 
 from splice.pump.portable import PortablePump
-from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome, Pump
+from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome, Pump, Tap
 
-__all__ = ["DROPPED_INPUT_BYTES", "Outcome", "PortablePump", "Pump", "open_pump"]
+__all__ = ["DROPPED_INPUT_BYTES", "Outcome", "PortablePump", "Pump", "Tap", "open_pump"]
 
 
 def open_pump() -> AbstractAsyncContextManager[Pump]:

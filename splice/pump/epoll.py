@@ -25,7 +25,7 @@ import trio
 
 from splice.pump.epoll_relay import EpollRelay
 from splice.pump.pipes import PipePool
-from splice.pump.relay import Outcome
+from splice.pump.relay import Outcome, Tap
 from splice.stats import Meter
 
 __all__ = ["EpollPump"]
@@ -79,10 +79,17 @@ class EpollPump:
         return self._turns
 
     async def relay(
-        self, source: socket.socket, sink: socket.socket, *, length: int | None, stall_s: float, meter: Meter
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        *,
+        length: int | None,
+        stall_s: float,
+        meter: Meter,
+        tap: Tap | None = None,
     ) -> Outcome:
         """Move bytes from `source` to `sink` until either is done; see `Pump.relay`."""
-        relay = EpollRelay(self, source, sink, length, meter)
+        relay = EpollRelay(self, source, sink, length, meter, tap)
         try:
             with self.lock:
                 relay.start()
@@ -107,6 +114,12 @@ class EpollPump:
     def rewatch(self, fd: int, events: int) -> None:
         """Watch `fd` for other events than before."""
         self._epoll.modify(fd, events)
+
+    def hand_over(self, fd: int, serve: Callable[[int], None]) -> None:
+        """Call another function of the same owner from now on; a descriptor that is not watched is no error."""
+        registration = self._registrations.get(fd)
+        if registration is not None:
+            self._registrations[fd] = serve, registration[1]
 
     def unwatch(self, fd: int) -> None:
         """Forget `fd`; one that is not watched is no error."""

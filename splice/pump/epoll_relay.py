@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from splice.pump.pipes import PIPE_BYTES, Pipe
-from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome, outcome_of_leaving
+from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome, Tap, outcome_of_leaving
 from splice.stats import Meter
 
 if TYPE_CHECKING:
@@ -39,11 +39,17 @@ class EpollRelay:
 
     __slots__ = (
         "_dropped", "_left", "_meter", "_pipe", "_pump", "_run_of_reads", "_sink", "_sink_fd", "_source",
-        "_source_fd", "_splicing", "_stuck", "bug", "ended", "outcome", "progressed_at",
+        "_source_fd", "_splicing", "_stuck", "_tap", "bug", "ended", "outcome", "progressed_at",
     )  # fmt: skip
 
     def __init__(
-        self, pump: "EpollPump", source: socket.socket, sink: socket.socket, length: int | None, meter: Meter
+        self,
+        pump: "EpollPump",
+        source: socket.socket,
+        sink: socket.socket,
+        length: int | None,
+        meter: Meter,
+        tap: Tap | None,
     ) -> None:
         self.outcome: Outcome | None = None
         self.bug: Exception | None = None
@@ -56,6 +62,7 @@ class EpollRelay:
         self._sink_fd = sink.fileno()
         self._left = length
         self._meter = meter
+        self._tap = tap
         self._stuck: bytes | memoryview = b""
         self._pipe: Pipe | None = None  # only while bytes are in it
         self._splicing = False
@@ -67,7 +74,7 @@ class EpollRelay:
             self.outcome = Outcome.SOURCE_ENDED
             return
         self._pump.watch(self._sink_fd, _SINK_IDLE, self._serve_sink, self)
-        self._pump.watch(self._source_fd, select.EPOLLIN, self._serve_source, self)
+        self._watch_source()
 
     def stop(self) -> None:
         self._pump.unwatch(self._source_fd)
@@ -82,6 +89,21 @@ class EpollRelay:
         self.outcome = outcome
         self.stop()
         self._pump.tell_trio(self.ended.set)
+
+    def _watch_source(self) -> None:
+        # Two functions, so that a relay without a tap, which all soon are, does not even ask for one.
+        serve = self._serve_source if self._tap is None else self._serve_tapped_source
+        self._pump.watch(self._source_fd, select.EPOLLIN, serve, self)
+
+    def _serve_tapped_source(self, events: int) -> None:
+        """Serve the source, then show the tap what came: the pump's buffer has it still."""
+        taken_before = self._meter.bytes
+        self._serve_source(events)
+        received = self._meter.bytes - taken_before + len(self._stuck)
+        wants_more = self._tap is not None and self._tap(self._pump.buffer[:received])
+        if not wants_more or self._splicing:
+            self._tap = None
+            self._pump.hand_over(self._source_fd, self._serve_source)
 
     def _serve_source(self, _events: int) -> None:
         if self._splicing:
@@ -213,7 +235,7 @@ class EpollRelay:
             self._end(Outcome.SOURCE_ENDED)
             return
         self._pump.rewatch(self._sink_fd, _SINK_IDLE)
-        self._pump.watch(self._source_fd, select.EPOLLIN, self._serve_source, self)
+        self._watch_source()
 
     def _drain(self, pipe: Pipe) -> bool:
         """Move what the sink takes out of the relay's pipe; whether nothing is left to move."""

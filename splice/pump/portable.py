@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome, outcome_of_leaving
+from splice.pump.relay import DROPPED_INPUT_BYTES, Outcome, Tap, outcome_of_leaving
 from splice.stats import Meter
 
 __all__ = ["PortablePump"]
@@ -38,7 +38,14 @@ class PortablePump:
         return self._turns
 
     async def relay(
-        self, source: socket.socket, sink: socket.socket, *, length: int | None, stall_s: float, meter: Meter
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        *,
+        length: int | None,
+        stall_s: float,
+        meter: Meter,
+        tap: Tap | None = None,
     ) -> Outcome:
         """Move bytes from `source` to `sink` until either is done; see `Pump.relay`."""
         outcome = Outcome.SOURCE_ENDED
@@ -57,7 +64,7 @@ class PortablePump:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_sink)
                 try:
-                    outcome = await self._copy(source, sink, length, stall_s, meter, on_the_way)
+                    outcome = await self._copy(source, sink, length, stall_s, meter, tap, on_the_way)
                 except Exception as caught:  # noqa: BLE001 -- carried over the nursery, which would wrap it in a group
                     bug = caught
                 nursery.cancel_scope.cancel()
@@ -74,6 +81,7 @@ class PortablePump:
         left: int | None,
         stall_s: float,
         meter: Meter,
+        tap: Tap | None,
         on_the_way: "_OnTheWay",
     ) -> Outcome:
         buffer = memoryview(bytearray(_BUFFER_BYTES))
@@ -89,6 +97,8 @@ class PortablePump:
             if not received:
                 return Outcome.SOURCE_LOST if left else Outcome.SOURCE_ENDED
             rest = buffer[:received]
+            if tap is not None and not tap(rest):
+                tap = None
             on_the_way.bytes = received
             while rest:
                 with trio.move_on_after(stall_s) as patience:

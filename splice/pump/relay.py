@@ -2,11 +2,15 @@
 
 import enum
 import socket
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias
 
 from splice.stats import Meter
 
-__all__ = ["DROPPED_INPUT_BYTES", "Outcome", "Pump", "outcome_of_leaving"]
+__all__ = ["DROPPED_INPUT_BYTES", "Outcome", "Pump", "Tap", "outcome_of_leaving"]
+
+Tap: TypeAlias = Callable[[memoryview], bool]
+"""Is shown bytes on their way, valid during the call alone; says whether it wants more. It may run in any thread."""
 
 DROPPED_INPUT_BYTES: Final = 65536
 """What a sink may send while it is served: it is read and dropped, since unread bytes would hide the sink's FIN."""
@@ -35,7 +39,14 @@ class Pump(Protocol):
         ...
 
     async def relay(
-        self, source: socket.socket, sink: socket.socket, *, length: int | None, stall_s: float, meter: Meter
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        *,
+        length: int | None,
+        stall_s: float,
+        meter: Meter,
+        tap: Tap | None = None,
     ) -> Outcome:
         """Move bytes from `source` to `sink` until either is done.
 
@@ -46,6 +57,8 @@ class Pump(Protocol):
             length: how many bytes to move, 0 or more; None: until the source closes.
             stall_s: seconds after which a relay that has moved no byte ends.
             meter: its `bytes` grows as the sink takes them.
+            tap: is shown the relay's first bytes, from the first on and each once, until it wants no more or they are
+                too many to copy.
 
         Cancellation unregisters both sockets before it is delivered, and nothing touches them afterwards. The bytes
         that were received and not yet taken by the sink are gone: the connection can only be closed.

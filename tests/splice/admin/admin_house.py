@@ -13,6 +13,7 @@ from splice.config import OriginSettings
 from splice.health import OriginHealth
 from splice.hub import Hub, HubLimits, LiveStream
 from splice.proxies import TrustedProxies
+from splice.spliced_tracks import SplicedTracks
 from splice.stats import Publisher, Publishers, Viewer, Viewers
 from tests.splice.hub_house import AUDIO_CONFIGURATION, VIDEO_CONFIGURATION, audio, inter_frame, keyframe
 
@@ -37,6 +38,7 @@ class AdminHouse:
             "b": OriginSettings(urls=("rtmp://10.0.0.9", "rtmp://10.0.0.10:1936")),
         }
         self.health = OriginHealth()
+        self.tracks = SplicedTracks()
         self.draining = False
         self.admin = Admin(
             House(
@@ -46,6 +48,7 @@ class AdminHouse:
                 pulls=self.pulls,
                 origins=lambda: self.origins,
                 health=self.health,
+                tracks=self.tracks,
                 pump_turns=lambda: 7,
                 draining=lambda: self.draining,
                 version="1.2.3",

@@ -8,10 +8,13 @@ import structlog
 import trio
 import trio.testing
 
+from protocol.flv import FlvHeader, TagType, encode_header, encode_tag
 from protocol.rtmp import MediaKind
 from splice.admin.models import Origins, Publishers, Streams, Viewers
+from splice.http import CLOSE, ResponseHead
 from splice.stats import EndReason
 from tests.splice.admin.admin_house import AdminHouse, push_group
+from tests.splice.hub_house import AUDIO_CONFIGURATION, VIDEO_CONFIGURATION
 
 
 async def told(house: AdminHouse, path: str) -> Any:
@@ -88,6 +91,24 @@ async def test_a_pulled_stream_is_told_beside_a_published_one_of_the_same_name(h
     assert (pulled["origin"], pulled["viewers"], pulled["publisher"]["origin"]) == ("b", 1, "b")
     assert (pulled["video"], pulled["audio"]) == (None, None)
     assert published["id"] != pulled["id"]
+
+
+async def test_of_a_spliced_stream_its_first_bytes_tell_codec_and_size_and_nothing_tells_rates(
+    house: AdminHouse, autojump_clock: trio.testing.MockClock
+) -> None:
+    watching = house.watch("splice", "a")
+    head = ResponseHead((1, 1), 200, b"", (), CLOSE)
+    with house.tracks.looking(watching, head) as look:
+        assert look is not None
+        look(encode_header(FlvHeader(has_audio=True, has_video=True)))
+        (stream,) = (await told(house, "/api/v1/streams"))["streams"]
+        assert (stream["video"], stream["audio"]) == (None, None)
+        look(encode_tag(TagType.VIDEO, 0, VIDEO_CONFIGURATION) + encode_tag(TagType.AUDIO, 0, AUDIO_CONFIGURATION))
+    (stream,) = (await told(house, "/api/v1/streams"))["streams"]
+    rates = {"frame_rate": None, "keyframe_interval_ms": None, "bit_rate_kbps": None}
+    assert stream["video"] == {"codec": "avc1.42c00d", "width": 640, "height": 112} | rates
+    assert stream["audio"] == {"codec": "mp4a.40.2", "sample_rate": 44100, "channels": 2, "bit_rate_kbps": None}
+    Streams.model_validate({"streams": [stream], "total": 1})
 
 
 async def test_viewers_of_one_spliced_stream_are_one_item(house: AdminHouse) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from splice.pump import Outcome, Pump
+from splice.pump import Outcome, Pump, Tap
 
 __all__ = ["HardSocket", "Link", "Relay", "descriptors", "digest", "random_bytes", "relaying", "reset"]
 
@@ -156,10 +156,12 @@ class Relay:
         while self.bytes < count:
             await trio.lowlevel.checkpoint()
 
-    async def run(self, pump: Pump, link: Link, length: int | None, stall_s: float) -> None:
+    async def run(self, pump: Pump, link: Link, length: int | None, stall_s: float, tap: Tap | None) -> None:
         try:
             with self.scope:
-                self.outcome = await pump.relay(link.source, link.sink, length=length, stall_s=stall_s, meter=self)
+                self.outcome = await pump.relay(
+                    link.source, link.sink, length=length, stall_s=stall_s, meter=self, tap=tap
+                )
         except Exception as error:  # noqa: BLE001 -- the test looks at it
             self.error = error
         finally:
@@ -167,11 +169,13 @@ class Relay:
 
 
 @asynccontextmanager
-async def relaying(pump: Pump, link: Link, *, length: int | None = None, stall_s: float = 60) -> AsyncIterator[Relay]:
+async def relaying(
+    pump: Pump, link: Link, *, length: int | None = None, stall_s: float = 60, tap: Tap | None = None
+) -> AsyncIterator[Relay]:
     """A relay that has begun; it is cancelled, where it still runs, when the block is left."""
     relay = Relay()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(relay.run, pump, link, length, stall_s)
+        nursery.start_soon(relay.run, pump, link, length, stall_s, tap)
         await trio.testing.wait_all_tasks_blocked()
         yield relay
         relay.scope.cancel()
