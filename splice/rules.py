@@ -2,16 +2,30 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 
+from protocol.rtmp import DEFAULT_PORTS, parse_url
 from splice import __version__
-from splice.access import Access, AddressRules, HookCalls, Hooks, SecureLink, Signatures, SignKey, StreamKeys
+from splice.access import (
+    Access,
+    AddressRules,
+    HookCalls,
+    Hooks,
+    Redirects,
+    SecureLink,
+    Server,
+    Signatures,
+    SignKey,
+    StreamKeys,
+)
 from splice.answers import CorsPolicy
-from splice.config import OriginSettings, Settings
+from splice.app_rules import AppRules, RulesOf
+from splice.config import HooksSettings, OriginSettings, Settings
 from splice.egress import Egress
 from splice.gateway import Gateway
 from splice.health import OriginHealth
-from splice.hub import HubLimits
-from splice.hub.forward import ForwardRule
+from splice.hub import HubLimits, Tracks
+from splice.hub.forward import ForwardRule, ForwardTimeouts
 from splice.hub.pull import PullTimeouts
 from splice.proxies import TrustedProxies
 from splice.pump import Pump
@@ -20,44 +34,99 @@ from splice.routing import Router
 from splice.rtmp_door import RtmpRules
 from splice.spliced_tracks import SplicedTracks
 
-__all__ = ["USER_AGENT", "access_rules", "door_rules", "forward_rules", "hub_limits", "pull_timeouts", "rtmp_rules"]
+__all__ = [
+    "USER_AGENT",
+    "access_rules",
+    "app_rules",
+    "door_rules",
+    "forward_rules",
+    "forward_timeouts",
+    "hub_limits",
+    "pull_timeouts",
+    "rtmp_rules",
+]
 
 USER_AGENT = f"splice/{__version__}"
 
+_RTMP_PORT: Final = DEFAULT_PORTS["rtmp"]
 
-def access_rules(settings: Settings, calls: HookCalls, *, clock: Callable[[], float] = time.time) -> Access:
-    """Who may publish and play, at both doors; `clock` tells the seconds since 1970."""
-    play, hooks = settings.play, settings.hooks
+
+def app_rules(settings: Settings, calls: HookCalls) -> RulesOf:
+    """What is in force for each application; all that have no settings of their own share one."""
+
+    def rules_of(app: str) -> AppRules:
+        chosen = settings.for_app(app)
+        return AppRules(access_rules(settings, calls, app=app), Tracks(chosen.tracks), chosen.chunked)
+
+    others = rules_of("")
+    own = {app: rules_of(app) for app in settings.apps}
+    return lambda app: own.get(app, others)
+
+
+def access_rules(
+    settings: Settings, calls: HookCalls, *, app: str = "", clock: Callable[[], float] = time.time
+) -> Access:
+    """Who may publish and play, at both doors.
+
+    Args:
+        app: for streams of this application; empty: of those without settings of their own.
+        clock: tells the seconds since 1970.
+    """
+    chosen = settings.for_app(app)
+    publish, play = chosen.publish, chosen.play
     sign_keys = {
         kid: SignKey(key.secret.get_secret_value().encode(), key.address) for kid, key in play.sign_keys.items()
     }
     expression = play.secure_link.get_secret_value()
     return Access(
         viewers=AddressRules(allow=play.allow or None, deny=play.deny),
-        publishers=AddressRules(allow=settings.publish.allow),
-        keys=StreamKeys({name: key.get_secret_value() for name, key in settings.publish.keys.items()}),
+        publishers=AddressRules(allow=publish.allow, deny=publish.deny),
+        keys=StreamKeys({name: key.get_secret_value() for name, key in publish.keys.items()}),
         signatures=Signatures(sign_keys, clock=clock) if sign_keys else None,
         secure_link=SecureLink(expression, clock=clock) if expression else None,
         sign_forward=play.sign_forward,
-        hooks=Hooks(
-            urls={
-                "publish": hooks.on_publish,
-                "publish_done": hooks.on_publish_done,
-                "play": hooks.on_play,
-                "play_done": hooks.on_play_done,
-            },
-            timeout_s=hooks.timeout_s,
-            allow_on_failure=hooks.on_failure == "allow",
-        ),
+        hooks=_hooks(chosen.hooks),
+        redirects=_redirects(settings),
         calls=calls,
     )
+
+
+def _hooks(settings: HooksSettings) -> Hooks:
+    return Hooks(
+        urls={
+            "publish": settings.on_publish,
+            "publish_done": settings.on_publish_done,
+            "play": settings.on_play,
+            "play_done": settings.on_play_done,
+            "update": settings.on_update,
+            "demand": settings.on_demand,
+            "idle": settings.on_idle,
+        },
+        timeout_s=settings.timeout_s,
+        allow_on_failure=settings.on_failure == "allow",
+        update_s=settings.update_s,
+    )
+
+
+def _redirects(settings: Settings) -> Redirects:
+    """Where callbacks may send somebody: the origins, by the ports where they speak RTMP, and the forwards' targets."""
+    origins: dict[Server, str] = {}
+    for name, origin in settings.origins.items():
+        for address in origin.addresses:
+            if address.scheme.startswith("rtmp"):
+                origins[address.scheme, address.host, address.port] = name
+                continue
+            for port in origin.ports or (_RTMP_PORT,):  # which is what ?port= means to an HTTP-FLV origin
+                origins.setdefault(("rtmp", address.host, port), name)
+    targets = [parse_url(rule.to) for rule in settings.forward]
+    return Redirects(origins=origins, targets=[(url.scheme, url.host, url.port) for url in targets])
 
 
 def door_rules(
     settings: Settings,
     origins: Mapping[str, OriginSettings],
     *,
-    access: Access,
+    of_app: RulesOf,
     pump: Pump,
     health: OriginHealth,
     tracks: SplicedTracks,
@@ -71,7 +140,7 @@ def door_rules(
     timeouts = settings.timeouts
     return DoorRules(
         router=Router(live_paths=settings.live_path, origins=origins, default_origin=settings.default_origin),
-        access=access,
+        of_app=of_app,
         gateway=Gateway(
             pump=pump,
             health=health,
@@ -90,11 +159,11 @@ def door_rules(
     )
 
 
-def rtmp_rules(settings: Settings, access: Access) -> RtmpRules:
+def rtmp_rules(settings: Settings, of_app: RulesOf) -> RtmpRules:
     """What RTMP connections are judged and served by."""
     timeouts = settings.timeouts
     return RtmpRules(
-        access=access,
+        of_app=of_app,
         head_s=timeouts.head_s,
         publish_idle_s=timeouts.publish_idle_s,
         stall_s=timeouts.stall_s,
@@ -102,9 +171,9 @@ def rtmp_rules(settings: Settings, access: Access) -> RtmpRules:
     )
 
 
-def hub_limits(settings: Settings) -> HubLimits:
-    """What live streams are run by; those that run already keep what they began with."""
-    hub = settings.hub
+def hub_limits(settings: Settings, app: str) -> HubLimits:
+    """What an application's live streams are run by; those that run already keep what they began with."""
+    hub = settings.for_app(app).hub
     return HubLimits(
         merge_s=hub.merge_ms / 1000,
         gop_cache_bytes=hub.gop_cache_bytes,
@@ -116,18 +185,24 @@ def hub_limits(settings: Settings) -> HubLimits:
     )
 
 
-def pull_timeouts(settings: Settings) -> PullTimeouts:
-    """How long pulls wait, from the next one on."""
+def pull_timeouts(settings: Settings, app: str) -> PullTimeouts:
+    """How long pulls of an application's streams wait, from the next one on."""
     timeouts = settings.timeouts
     return PullTimeouts(
         connect_s=timeouts.connect_s,
         origin_head_s=timeouts.origin_head_s,
         first_tag_s=timeouts.first_tag_s,
         stall_s=timeouts.stall_s,
-        idle_stop_s=settings.hub.idle_stop_s,
+        idle_stop_s=settings.for_app(app).hub.idle_stop_s,
     )
 
 
 def forward_rules(settings: Settings) -> tuple[ForwardRule, ...]:
-    """Where streams go that begin from now on."""
+    """Which streams are sent on, and where to."""
     return tuple(ForwardRule(rule.streams, rule.to) for rule in settings.forward)
+
+
+def forward_timeouts(settings: Settings) -> ForwardTimeouts:
+    """How long forwards wait for their targets, from the next connection on."""
+    timeouts = settings.timeouts
+    return ForwardTimeouts(connect_s=timeouts.connect_s, start_s=timeouts.head_s, stall_s=timeouts.stall_s)

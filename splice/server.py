@@ -17,11 +17,12 @@ import trio
 from splice import __version__
 from splice.access import HookCalls
 from splice.config import ConfigError, ListenAddress, OriginSettings, Settings
+from splice.demand import Demand
 from splice.demo import DemoOrigin
 from splice.door import Door
 from splice.finder import StreamFinder
 from splice.health import OriginHealth
-from splice.hub import Hub
+from splice.hub import Hub, LiveStream
 from splice.hub.forward import Forwards
 from splice.hub.pull import Pulls
 from splice.listeners import ListenError, accept_forever, open_listeners, socket_address
@@ -29,7 +30,16 @@ from splice.proxies import TrustedProxies
 from splice.pump import Pump, open_pump
 from splice.reception import DoorRules, Reception
 from splice.rtmp_door import RtmpDoor
-from splice.rules import USER_AGENT, access_rules, door_rules, forward_rules, hub_limits, pull_timeouts, rtmp_rules
+from splice.rules import (
+    USER_AGENT,
+    app_rules,
+    door_rules,
+    forward_rules,
+    forward_timeouts,
+    hub_limits,
+    pull_timeouts,
+    rtmp_rules,
+)
 from splice.spliced_tracks import SplicedTracks
 from splice.stats import EndReason, Publishers, Viewers
 from splice.tls import Certificate
@@ -154,31 +164,46 @@ class _Server:
         self._health = OriginHealth()
         self._tracks = SplicedTracks()
         self._hook_calls = HookCalls(nursery, user_agent=USER_AGENT)
-        self._access = access_rules(settings, self._hook_calls)
-        self._hub = Hub(nursery, limits=lambda app: hub_limits(self._settings), takeover_s=settings.hub.takeover_s)
+        self._of_app = app_rules(settings, self._hook_calls)
+        self._hub = Hub(
+            nursery,
+            limits=lambda app: hub_limits(self._settings, app),
+            takeover_s=lambda app: self._settings.for_app(app).hub.takeover_s,
+        )
         self._pulls = Pulls(
             nursery,
-            limits=lambda app: hub_limits(self._settings),
-            timeouts=pull_timeouts(settings),
+            limits=lambda app: hub_limits(self._settings, app),
+            timeouts=lambda app: pull_timeouts(self._settings, app),
             publishers=self._publishers,
             user_agent=USER_AGENT,
             health=self._health,
         )
         self._forwards = Forwards(
             nursery,
-            rules=forward_rules(settings),
-            connect_s=settings.timeouts.connect_s,
-            start_s=settings.timeouts.head_s,
-            stall_s=settings.timeouts.stall_s,
+            timeouts=forward_timeouts(settings),
+            streams=self._live_streams,
+            door=self._hub.door,
         )
+        self._forwards.configure(forward_rules(settings))
         self._hub.on_stream.append(self._forwards.begin)
-        finder = StreamFinder(self._hub, self._pulls, wait_s=lambda app: self._settings.hub.wait_for_stream_s)
+        self._pulls.on_stream.append(self._forwards.begin)
+        demand = Demand(
+            nursery,
+            self._hub,
+            self._hook_calls,
+            hooks=lambda app: self._of_app(app).access.hooks,
+            idle_s=lambda app: self._settings.for_app(app).hub.idle_stop_s,
+        )
+        finder = StreamFinder(
+            self._hub, self._pulls, demand, wait_s=lambda app: self._settings.for_app(app).hub.wait_for_stream_s
+        )
         reception = Reception(finder=finder, viewers=self._viewers)
         self._door = Door(rules=self._door_rules(settings), reception=reception)
         self._rtmp_door = RtmpDoor(
-            rules=rtmp_rules(settings, self._access),
+            rules=rtmp_rules(settings, self._of_app),
             hub=self._hub,
             find_stream=lambda app, stream, src: finder.found_for_player(self._door.rules.router, app, stream, src),
+            forwarded=self._forwards.sending,
             publishers=self._publishers,
             viewers=self._viewers,
         )
@@ -186,6 +211,11 @@ class _Server:
         certificate = _certificate(settings)
         if certificate is not None:
             self._show(certificate)
+
+    def _live_streams(self) -> list[LiveStream]:
+        """Those published here, and those pulled that have given something."""
+        pulled = [live for _, live, _ in self._pulls if live.bytes_in]
+        return [*(live for live, _ in self._hub), *pulled]
 
     def _made_https_door(self, reception: Reception) -> "HttpsDoor":
         from splice.https import HttpsDoor  # only here, as the admin side: who has no TLS waits for no Hypercorn
@@ -207,7 +237,7 @@ class _Server:
         return door_rules(
             settings,
             self._origins(settings),
-            access=self._access,
+            of_app=self._of_app,
             pump=self._pump,
             health=self._health,
             tracks=self._tracks,
@@ -290,17 +320,16 @@ class _Server:
             return
         needs_restart = settings.waiting_for_restart(self._started_with)
         self._settings = settings
-        self._access = access_rules(settings, self._hook_calls)
+        self._of_app = app_rules(settings, self._hook_calls)
         self._door.rules = self._door_rules(settings)
-        self._rtmp_door.rules = rtmp_rules(settings, self._access)
+        self._rtmp_door.rules = rtmp_rules(settings, self._of_app)
         if self._https_door is not None:
             self._https_door.rules = self._door.rules
         if certificate is not None:
             self._show(certificate)
         self._let_into_admin()
-        self._hub.takeover_s = settings.hub.takeover_s
-        self._pulls.timeouts = pull_timeouts(settings)
-        self._forwards.rules = forward_rules(settings)
+        self._forwards.timeouts = forward_timeouts(settings)
+        self._forwards.configure(forward_rules(settings))
         limits = settings.limits
         self._viewers.limit = limits.viewers
         self._viewers.limit_per_address = limits.viewers_per_address

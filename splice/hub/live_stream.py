@@ -3,11 +3,15 @@
 `push` takes a packet. Packets that come within `merge_s` of each other make one batch; a batch is encoded once for
 each form that somebody wants, and offered to every viewer in one plain loop, without a task switch. A keyframe always
 begins a batch, so that a viewer can be moved on to it.
+
+Pictures begin with a publisher's first keyframe: frames before it refer to some that nobody has, and are left out.
+Where video is silent, before that or because it has stopped, nobody waits for a keyframe to begin with the rest.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import trio
@@ -19,11 +23,17 @@ from splice.hub.batch import Batch
 from splice.hub.formats import Form
 from splice.hub.gop_cache import GopCache
 from splice.hub.packet import Packet, PacketRole, role_of
+from splice.hub.passage import Passage
 from splice.hub.subscriber import Subscriber
 from splice.hub.timeline import Timeline
 
 __all__ = ["HubLimits", "LiveStream"]
 
+_VIDEO_SILENT_S: Final = 5.0
+"""Where the rest has come for so long without any video, nobody waits for a keyframe."""
+_KEYFRAME_WAIT_S: Final = 12.0
+"""Video that has begun without a keyframe and brings none for so long, longer than x264's 250 frames take, is taken for
+coded by intra refresh: a decoder may begin anywhere."""
 _JOIN_PIECE_BYTES: Final = 64 * 1024  # so that a viewer who cannot take its first group whole can be moved on
 
 
@@ -52,6 +62,8 @@ class LiveStream:
         keyframe_interval_ms: between the last two keyframes; None before the second.
         metadata: what the publisher's onMetaData says.
         last_packet_at: in Trio's time.
+        unwatched_since: when the last subscriber left, or it began, in Trio's time; None while there is one.
+        passage: the doors that it has passed on its way here.
     """
 
     def __init__(self, app: str, stream: str, limits: HubLimits) -> None:
@@ -68,9 +80,14 @@ class LiveStream:
         self.keyframe_interval_ms: int | None = None
         self.metadata: StreamMetadata | None = None
         self.last_packet_at = trio.current_time()
+        self.unwatched_since: float | None = self.last_packet_at
+        self.passage = Passage()
         self._skipped = 0  # by viewers who have left
         self._keyframe_at: int | None = None
-        self._video_seen = False  # metadata may promise a track that never comes; nobody should wait for its keyframe
+        # Of the default video track, by this publisher; metadata may promise a track that never comes.
+        self._first_video_at = math.inf  # when its first frame came, of any kind
+        self._video_at = -math.inf  # when its newest frame came that was not left out
+        self._without_keyframes = False
         self._timeline = Timeline()
         self._cache = GopCache(max_bytes=limits.gop_cache_bytes, max_s=limits.gop_cache_s)
         self._pending: list[Packet] = []
@@ -86,6 +103,10 @@ class LiveStream:
 
     def __repr__(self) -> str:
         return f"<LiveStream {self.app}/{self.stream}>"
+
+    def now_ms(self) -> int:
+        """The newest time of a frame, in milliseconds modulo 2**32 on the stream's own clock."""
+        return self._timeline.now
 
     @property
     def viewers(self) -> int:
@@ -124,7 +145,9 @@ class LiveStream:
         self._joined.clear()
         self.metadata = None
         self.keyframe_interval_ms = self._keyframe_at = None
-        self.has_audio = self.has_video = self._video_seen = False
+        self.has_audio = self.has_video = False
+        self._first_video_at, self._video_at = math.inf, -math.inf
+        self._without_keyframes = False
         if self.tracks_known.is_set():
             self.tracks_known = trio.Event()
         self._something_pushed = trio.Event()
@@ -150,17 +173,20 @@ class LiveStream:
             return  # silence, by Enhanced RTMP; nothing that a viewer would miss, and FLV readers stumble over it
         self._see_track(kind)
         role, track = role_of(kind, payload)
+        if kind is MediaKind.VIDEO:
+            self.video_bytes += len(payload)
+            if not track and role is not PacketRole.CONFIGURATION:
+                self.video_frames += 1
+                if self._video_is_silent and not self._resume_video(role):
+                    return
+                self._video_at = self.last_packet_at
         if role is PacketRole.CONFIGURATION:
             packet = Packet(kind, role, self._timeline.place_configuration(kind, track), payload, track)
         else:
             packet = Packet(kind, role, self._timeline.place(kind, track, timestamp), payload, track)
-            if kind is MediaKind.VIDEO and not track:
-                self.video_frames += 1
             if role is PacketRole.KEYFRAME:
                 self.flush()
                 self._see_keyframe(packet.timestamp)
-        if kind is MediaKind.VIDEO:
-            self.video_bytes += len(payload)
         self._add(packet)
 
     def _push_data(self, timestamp: int, payload: bytes) -> None:
@@ -183,14 +209,38 @@ class LiveStream:
         if kind is MediaKind.AUDIO:
             self.has_audio = True
         else:
-            self.has_video = self._video_seen = True
+            self.has_video = True
         if self.has_audio and self.has_video:
             self.tracks_known.set()
+
+    @property
+    def _video_is_silent(self) -> bool:
+        return self.last_packet_at - self._video_at > _VIDEO_SILENT_S
+
+    def _resume_video(self, role: PacketRole) -> bool:
+        """Decide on the first frame of video, or the first after a silence: whether it goes out.
+
+        Those who have begun in the silence have no picture that an inter frame could refer to; with one, they wait for
+        the next keyframe.
+        """
+        begins = role is PacketRole.KEYFRAME
+        if not begins and self._video_at == -math.inf:
+            self._first_video_at = min(self._first_video_at, self.last_packet_at)
+            self._without_keyframes = self.last_packet_at - self._first_video_at > _KEYFRAME_WAIT_S
+            return self._without_keyframes
+        self.flush()
+        for subscriber in [each for group in self._subscribers.values() for each in group if each.lacks_picture]:
+            if begins:
+                subscriber.lacks_picture = False
+            elif not self._without_keyframes:
+                subscriber.await_keyframe()
+        return True
 
     def _see_keyframe(self, timestamp: int) -> None:
         if self._keyframe_at is not None:
             self.keyframe_interval_ms = timestamp_difference(timestamp, self._keyframe_at)
         self._keyframe_at = timestamp
+        self._without_keyframes = False
 
     def _add(self, packet: Packet) -> None:
         self._joined.clear()
@@ -214,14 +264,15 @@ class LiveStream:
         self._something_pending = trio.Event()
         batch = Batch(
             packets,
-            packets[0].role is PacketRole.KEYFRAME or not self._video_seen,
+            packets[0].role is PacketRole.KEYFRAME or self._begins_anywhere,
             self._configuration_before,
             self._headers_before,
             self._pending_since,
         )
         for form, subscribers in self._subscribers.items():
             piece = form.encode(packets)
-            _offer_to_all(subscribers, piece, batch)
+            if piece:
+                _offer_to_all(subscribers, piece, batch if form.tracks.video else _sound_of(batch))
 
     # --- the stream's own task ---
 
@@ -255,6 +306,11 @@ class LiveStream:
 
     # --- to the viewers ---
 
+    @property
+    def _begins_anywhere(self) -> bool:
+        """Whether a viewer need not wait for a keyframe."""
+        return self._video_is_silent or self._without_keyframes
+
     async def wait_tracks_known(self) -> None:
         """Wait until an FLV header would tell the truth: at most `tracks_wait_s` behind the first packet."""
         while not self.tracks_known.is_set():
@@ -269,8 +325,10 @@ class LiveStream:
         pieces, at_keyframe = self._joining_pieces(form)
         opening = form.opening(has_audio=self.has_audio, has_video=self.has_video)
         subscriber.begin(pieces, now=now, configuration=self._configuration, at_keyframe=at_keyframe, opening=opening)
+        subscriber.lacks_picture = at_keyframe and not len(self._cache)
         group = self._subscribers.setdefault(form, {})
         group[subscriber] = None
+        self.unwatched_since = None
         if self.ended.is_set():
             subscriber.end(form.closing, now)
         try:
@@ -280,14 +338,16 @@ class LiveStream:
             del group[subscriber]
             if not group:
                 del self._subscribers[form]
+            if not self._subscribers:
+                self.unwatched_since = trio.current_time()
 
     def _joining_pieces(self, form: Form) -> tuple[list[bytes], bool]:
         packets = self._cache.joined()
-        at_keyframe = bool(packets) or not self._video_seen
+        at_keyframe = bool(packets) or self._begins_anywhere or not form.tracks.video
         if not packets:
             packets = self._cache.headers(self._timeline.now)
         if form not in self._joined:
-            self._joined[form] = list(_encode_in_pieces(form, packets))
+            self._joined[form] = list(filter(None, _encode_in_pieces(form, packets)))
         return self._joined[form], at_keyframe
 
 
@@ -305,6 +365,10 @@ def _offer_to_all(subscribers: Iterable[Subscriber], piece: bytes, batch: Batch)
         subscriber.meter.bytes += sent
         if sent != size:
             subscriber.hold_up(piece, sent, batch)
+
+
+def _sound_of(batch: Batch) -> Batch:
+    return batch if batch.begins_at_keyframe else replace(batch, begins_at_keyframe=True)
 
 
 def _encode_in_pieces(form: Form, packets: Sequence[Packet]) -> Iterator[bytes]:

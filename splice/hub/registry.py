@@ -5,6 +5,7 @@ back in between goes on where it stopped, and its viewers only notice a pause. E
 ends it, run in the hub's nursery, since both outlive any connection.
 """
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,17 +41,21 @@ class Hub:
 
     Attributes:
         on_stream: called with every stream that begins, before anything was pushed to it; they must not raise.
+        door: this door's own id, by which forwards that go in a circle are known (`Passage`).
     """
 
-    def __init__(self, nursery: trio.Nursery, *, limits: Callable[[str], HubLimits], takeover_s: float) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, *, limits: Callable[[str], HubLimits], takeover_s: Callable[[str], float]
+    ) -> None:
         """Args:
         nursery: where the streams' own tasks run; cancelling it ends them all.
         limits: by an application's name.
-        takeover_s: after so many seconds of silence a publisher loses its name to another.
+        takeover_s: after so many seconds of silence a publisher loses its name to another; by an application's name.
         """
         self.limits = limits
         self.takeover_s = takeover_s
         self.on_stream: Final[list[Callable[[LiveStream], None]]] = []
+        self.door: Final = secrets.token_hex(8)
         self._nursery: Final = nursery
         self._entries: dict[_Name, _Entry] = {}
         self._awaited: dict[_Name, trio.Event] = {}
@@ -79,6 +84,17 @@ class Hub:
                     del self._awaited[app, stream]
             found = self.find(app, stream)
         return found
+
+    def is_published(self, app: str, stream: str) -> bool:
+        """Whether somebody publishes this name now."""
+        entry = self._entries.get((app, stream))
+        return entry is not None and entry.publisher is not None
+
+    def give_up(self, app: str, stream: str) -> None:
+        """Tell those who wait for a stream that it does not come."""
+        awaited = self._awaited.pop((app, stream), None)
+        if awaited is not None:
+            awaited.set()
 
     @contextmanager
     def published(self, publisher: Publisher) -> Iterator[LiveStream]:
@@ -119,7 +135,7 @@ class Hub:
                 observe(entry.stream)
         else:
             if entry.publisher is not None:
-                if trio.current_time() - entry.stream.last_packet_at < self.takeover_s:
+                if trio.current_time() - entry.stream.last_packet_at < self.takeover_s(name[0]):
                     raise NameTakenError
                 entry.publisher.end(EndReason.REPLACED)
             if entry.expiry is not None:

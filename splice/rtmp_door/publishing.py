@@ -1,12 +1,13 @@
 """A connection that publishes: access, limits and the name first, then every message goes to the LiveStream."""
 
-from typing import Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, Protocol
 
 import structlog
 import trio
 
-from protocol.rtmp import Code, MediaMessage, PlayRequested, PublishRequested, PublishStopped
-from splice.access import PublishRequest
+from protocol.rtmp import Code, MediaMessage, PlayRequested, PublishRequested, PublishStopped, RtmpUrl
+from splice.access import Forwarded, PublishRequest, Renamed
 from splice.http import as_sentence
 from splice.hub import Hub, LiveStream, NameTakenError
 from splice.rtmp_door.connection import RtmpConnection
@@ -14,17 +15,24 @@ from splice.rtmp_door.requests import Ask, ConnectedClient, RefusedRequestError,
 from splice.stats import EndReason, LimitReachedError, Publisher, Publishers
 from splice.viewer_socket import ViewerLeftError
 
-__all__ = ["Publishing"]
+__all__ = ["ForwardStream", "Publishing"]
 
 _log = structlog.get_logger()
+
+
+class ForwardStream(Protocol):
+    """Sends a stream on to an RTMP URL while the block runs."""
+
+    def __call__(self, live: LiveStream, url: RtmpUrl, /) -> AbstractContextManager[None]: ...
 
 
 class Publishing:
     """Serves those who publish."""
 
-    def __init__(self, hub: Hub, publishers: Publishers) -> None:
+    def __init__(self, hub: Hub, publishers: Publishers, forwarded: ForwardStream) -> None:
         self._hub: Final = hub
         self._publishers: Final = publishers
+        self._forwarded: Final = forwarded
 
     async def serve(
         self,
@@ -44,6 +52,12 @@ class Publishing:
         """
         name = request.publish.stream
         require_name(request, name, Code.PUBLISH_BAD_NAME)
+        if client.passage.closes_at(self._hub.door):
+            raise RefusedRequestError(
+                request,
+                Code.PUBLISH_BAD_NAME,
+                "This stream has come from this very door: its forwards go in a circle; take one of them out.",
+            )
         asked = PublishRequest(
             client_id=self._publishers.next_id(),
             address=connection.socket.address,
@@ -52,17 +66,24 @@ class Publishing:
             arguments=client.arguments(request.publish.query),
             caller=client.caller,
         )
-        await ask(rules.access.may_publish(asked), request, Code.PUBLISH_DENIED)
+        redirect = await ask(rules.of_app(asked.app).access.may_publish(asked), request, Code.PUBLISH_DENIED)
         try:
-            await self._take_in(connection, asked, request, rules)
+            await self._take_in(connection, client, asked, redirect, request, rules)
         finally:
-            rules.access.publish_ended(asked)
+            rules.of_app(asked.app).access.publish_ended(asked)
 
     async def _take_in(
-        self, connection: RtmpConnection, asked: PublishRequest, request: PublishRequested, rules: RtmpRules
+        self,
+        connection: RtmpConnection,
+        client: ConnectedClient,
+        asked: PublishRequest,
+        redirect: Renamed | Forwarded | None,
+        request: PublishRequested,
+        rules: RtmpRules,
     ) -> None:
         """Receive from a publisher who may publish, if there is room and the name is free."""
-        app, name = asked.app, asked.stream
+        app = asked.app
+        name = redirect.stream if isinstance(redirect, Renamed) else asked.stream
         try:
             self._publishers.check_room()
         except LimitReachedError as error:
@@ -81,9 +102,12 @@ class Publishing:
                 request.accept()
                 connection.trust()
                 log.info("publisher.start")
+                publisher.clock = live.now_ms
+                live.passage = client.passage
+                forwarded = self._forwarded(live, redirect.to) if isinstance(redirect, Forwarded) else nullcontext()
                 reason = EndReason.ERROR
                 try:
-                    with publisher.scope:
+                    with forwarded, rules.of_app(asked.app).access.updated(asked, publisher), publisher.scope:
                         reason = await self._receive(connection, request.message_stream_id, live, publisher, rules)
                 except ViewerLeftError:
                     reason = EndReason.PUBLISHER_LEFT

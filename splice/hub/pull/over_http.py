@@ -82,15 +82,20 @@ async def open_http_source(
         NoStreamError: 404: the origin says that it is missing; 504: the origin took the request and is silent.
         OriginError: the origin cannot be reached, or answers something else.
     """
-    target = _target(origin, app, stream)
+    target = _target(origin, address, app, stream)
+    fields = [(b"User-Agent", user_agent.encode())]
+    if address.authorization:
+        fields.append((b"Authorization", address.authorization.encode()))
     asked = False
 
     def request(address: OriginAddress) -> bytes:
         nonlocal asked
         asked = True
-        return forwarded_request_head(target, (1, 1), address.authority, [(b"User-Agent", user_agent.encode())])
+        return forwarded_request_head(target, (1, 1), address.authority, fields)
 
-    with OriginConnection(connect_s=timeouts.connect_s, head_s=timeouts.origin_head_s) as connection:
+    with OriginConnection(
+        connect_s=timeouts.connect_s, head_s=timeouts.origin_head_s, tls=origin.tls
+    ) as connection:
         try:
             head = await connection.ask((address,), request)
         except OriginError as error:
@@ -101,11 +106,10 @@ async def open_http_source(
         yield HttpSource(connection, head)
 
 
-def _target(origin: Origin, app: str, stream: str) -> bytes:
-    port = str(*origin.ports) if len(origin.ports) == 1 else ""
-    if origin.target:
-        return origin.target.format(app=app, stream=stream, port=port).encode()
-    return f"/live?{f'port={port}&' if port else ''}app={app}&stream={stream}".encode()
+def _target(origin: Origin, address: OriginAddress, app: str, stream: str) -> bytes:
+    port = origin.only_port
+    target = origin.target_at(address, app, stream, port)
+    return (target or f"/live?{f'port={port}&' if port else ''}app={app}&stream={stream}").encode()
 
 
 def _check(head: ResponseHead) -> None:

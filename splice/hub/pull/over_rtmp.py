@@ -8,8 +8,9 @@ import structlog
 import trio
 
 from protocol.amf import amf0
-from protocol.rtmp import Code, Connected, MediaKind, MediaMessage, Refused, RtmpUrl, StreamEnded
+from protocol.rtmp import Code, Connected, MediaKind, MediaMessage, Refused, RtmpUrl, StreamEnded, redact
 from splice.config import OriginAddress
+from splice.config.targets import rtmp_url
 from splice.hub.pull.source import NoStreamError, PullTimeouts
 from splice.hub.rtmp_client import RtmpClient, open_rtmp_client
 from splice.origins import OriginError
@@ -56,15 +57,22 @@ async def open_rtmp_source(
     Raises:
         OriginError: the origin cannot be reached, refuses connect, or says nothing in time.
     """
-    url = RtmpUrl(address.scheme, address.host, address.port, app)
-    async with open_rtmp_client(url, connect_s=timeouts.connect_s) as client:
+    url = _url(origin, address, app, stream)
+    async with open_rtmp_client(url, connect_s=timeouts.connect_s, tls=origin.tls) as client:
         try:
             with trio.fail_after(timeouts.origin_head_s):
-                await _ask_to_play(client, stream)
+                await _ask_to_play(client, url.stream)
         except trio.TooSlowError:
             detail = f"the origin did not answer as an RTMP server within {timeouts.origin_head_s:g} s"
             raise OriginError(504, detail) from None
         yield RtmpSource(client)
+
+
+def _url(origin: Origin, address: OriginAddress, app: str, stream: str) -> RtmpUrl:
+    target = origin.target_at(address, app, stream, origin.only_port)
+    if not target:
+        return RtmpUrl(address.scheme, address.host, address.port, app, stream)
+    return rtmp_url(address.scheme, address.authority, target, stream)
 
 
 async def _ask_to_play(client: RtmpClient, stream: str) -> None:
@@ -78,8 +86,8 @@ async def _ask_to_play(client: RtmpClient, stream: str) -> None:
 
 
 def _refusal(refused: Refused) -> OriginError:
-    # The server's own words may hold its address, and are for the operator alone.
-    _log.info("pull.refused", what=refused.what, code=refused.code, description=refused.description)
+    # The server's own words may hold its address, and are for the operator alone; and it may repeat what it was asked.
+    _log.info("pull.refused", what=refused.what, code=refused.code, description=redact(refused.description))
     if refused.code == Code.PLAY_STREAM_NOT_FOUND:
         return NoStreamError(404, "the origin has no such stream; check its name, and that its encoder is running")
     return OriginError(502, f"the origin refuses {refused.what}; its words are in the door's log")

@@ -7,7 +7,7 @@ has said that the stream has ended. An origin that is merely lost is tried again
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -54,6 +54,7 @@ class Pull:
         user_agent: str,
         health: OriginHealth,
         pauses: GrowingPauses,
+        on_stream: Callable[[LiveStream], None],
     ) -> None:
         self.origin = origin
         self.live: Final = live
@@ -64,6 +65,7 @@ class Pull:
         self._user_agent: Final = user_agent
         self._health: Final = health
         self._pauses: Final = pauses
+        self._on_stream: Final = on_stream
         self._settled = trio.Event()
         self._holders = 0
         self._idle_ends_at = math.inf
@@ -215,6 +217,8 @@ class Pull:
         self._grace_ends_at = math.inf
         self._set_deadline()
         self._health.succeeded(self.origin.name)
+        if not self._settled.is_set():
+            self._on_stream(self.live)
         self.settle(None)
 
     async def _go_on(self, source: Source) -> OriginError:

@@ -37,14 +37,18 @@ class _Keeper:
 
 
 class Pulls:
-    """The streams that are being pulled. All its methods are for Trio's thread."""
+    """The streams that are being pulled. All its methods are for Trio's thread.
+
+    Attributes:
+        on_stream: called with every stream that has given its first media; they must not raise.
+    """
 
     def __init__(
         self,
         nursery: trio.Nursery,
         *,
         limits: Callable[[str], HubLimits],
-        timeouts: PullTimeouts,
+        timeouts: Callable[[str], PullTimeouts],
         publishers: Publishers,
         user_agent: str,
         health: OriginHealth | None = None,
@@ -53,7 +57,7 @@ class Pulls:
         """Args:
         nursery: where pulls run; cancelling it ends them all.
         limits: by an application's name.
-        timeouts: of the pulls that begin from now on.
+        timeouts: of the pulls that begin from now on; by an application's name.
         publishers: where pulls are listed, and whose limit holds for them as well.
         user_agent: what HTTP origins are told of the door.
         health: is told how asking each origin went.
@@ -61,6 +65,7 @@ class Pulls:
         """
         self.limits = limits
         self.timeouts = timeouts
+        self.on_stream: Final[list[Callable[[LiveStream], None]]] = []
         self._nursery: Final = nursery
         self._publishers: Final = publishers
         self._user_agent: Final = user_agent
@@ -97,7 +102,7 @@ class Pulls:
                     return
             if failure.status != 404 or trio.current_time() >= patience_ends:
                 raise OriginError(failure.status, failure.detail)
-            await trio.sleep(self.timeouts.missing_remembered_s)
+            await trio.sleep(self.timeouts(app).missing_remembered_s)
 
     # --- without viewers ---
 
@@ -161,10 +166,14 @@ class Pulls:
             live = LiveStream(app, stream, self.limits(app))
             publisher = Publisher(self._publishers.next_id(), "", "", app, stream, protocol="")
             pauses = GrowingPauses(self._jitter)
-            pull = Pull(origin, live, publisher, self.timeouts, self._user_agent, self._health, pauses)
+            pull = Pull(origin, live, publisher, self.timeouts(app), self._user_agent, self._health, pauses, self._tell)
             self._pulls[key] = pull
             self._nursery.start_soon(self._run, key, pull)
         return pull
+
+    def _tell(self, live: LiveStream) -> None:
+        for observe in self.on_stream:
+            observe(live)
 
     async def _run(self, key: _Key, pull: Pull) -> None:
         try:

@@ -1,7 +1,5 @@
 """Forwards, against servers on loopback: what they get, what happens when they are lost or slow, and what is left."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from itertools import pairwise
 
 import pytest
@@ -11,9 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from protocol.amf import amf0
 from protocol.rtmp import MediaKind, MessageReceived, PingRequest, PingResponse
-from splice.hub import Hub, HubLimits, LiveStream
-from splice.hub.forward import ForwardRule, Forwards
-from splice.stats import Publisher
+from splice.hub.forward import ForwardRule
+from tests.splice.hub.forwarding import forwarding, published, push, to
 from tests.splice.hub.pulling import refused_port
 from tests.splice.hub.servers import (
     AUDIO_FRAME,
@@ -40,78 +37,7 @@ def _patience(autojump_clock: MockClock) -> None:
     autojump_clock.autojump_threshold = 0.003  # the kernel's loopback may need a moment
 
 
-@asynccontextmanager
-async def forwarding(*rules: ForwardRule, backlog_bytes: int = 1 << 20, grace_s: float = 2.0) -> AsyncIterator[Hub]:
-    """A hub whose streams are forwarded; once it is left, every descriptor and task must be gone."""
-    await wait_all_tasks_blocked(0.01)
-    before, tasks = open_descriptors(), trio.lowlevel.current_statistics().tasks_living
-    limits = HubLimits(merge_s=0.0, backlog_bytes=backlog_bytes, republish_grace_s=grace_s)
-    async with trio.open_nursery() as nursery:
-        hub = Hub(nursery, limits=lambda app: limits, takeover_s=5.0)
-        forwards = Forwards(nursery, rules=rules, connect_s=5, start_s=10, stall_s=30, jitter=lambda: 1.0)
-        hub.on_stream.append(forwards.begin)
-        yield hub
-        nursery.cancel_scope.cancel()
-    await wait_all_tasks_blocked(0.01)
-    assert open_descriptors() == before
-    assert trio.lowlevel.current_statistics().tasks_living == tasks
-
-
-@contextmanager
-def published(hub: Hub, app: str = "myapp", stream: str = "test") -> Iterator[LiveStream]:
-    """A stream that begins with metadata, a codec configuration and a keyframe."""
-    with hub.published(Publisher("p1", "", "", app, stream, protocol="rtmp")) as live:
-        push(live, *OPENING)
-        yield live
-
-
-def push(live: LiveStream, *messages: Message) -> None:
-    for message in messages:
-        live.push(*message)
-
-
-def to(server: Server, path: str = "backup") -> str:
-    return f"rtmp://127.0.0.1:{server.port}/{path}"
-
-
-# --- which streams, and where to ---
-
-
-@pytest.mark.parametrize(
-    ("to", "sent_to"),
-    [
-        ("rtmp://10.0.0.20/backup", "rtmp://10.0.0.20/backup/test"),
-        ("rtmp://10.0.0.20/backup/", "rtmp://10.0.0.20/backup/test"),
-        ("rtmp://10.0.0.20/backup?key=x", "rtmp://10.0.0.20/backup?key=x/test"),
-        ("rtmp://10.0.0.20/backup/other", "rtmp://10.0.0.20/backup/other"),
-        ("rtmp://10.0.0.20/backup/other?key=x", "rtmp://10.0.0.20/backup/other?key=x"),
-        ("rtmp://10.0.0.20/{app}", "rtmp://10.0.0.20/myapp/test"),
-        ("rtmp://10.0.0.20/all/{app}-{stream}", "rtmp://10.0.0.20/all/myapp-test"),
-        ("rtmp://10.0.0.20:1936/{stream}/in", "rtmp://10.0.0.20:1936/test/in"),
-        ("rtmp://10.0.0.20/{stream}", "rtmp://10.0.0.20/test/test"),
-    ],
-)
-def test_the_streams_name_stands_behind_the_app_where_the_url_has_none_of_its_own(to: str, sent_to: str) -> None:
-    url = ForwardRule("*", to).url("myapp", "test")
-    assert url is not None
-    assert url.text == sent_to
-
-
-@pytest.mark.parametrize(
-    ("streams", "sent"),
-    [
-        ("myapp/*", True),
-        ("myapp/test", True),
-        ("*", True),
-        ("*/test", True),
-        ("myapp/te*", True),
-        ("other/*", False),
-        ("myapp/tes", False),
-        ("MYAPP/*", False),
-    ],
-)
-def test_a_rule_is_about_the_streams_that_its_pattern_matches(streams: str, sent: bool) -> None:
-    assert (ForwardRule(streams, "rtmp://h/a").url("myapp", "test") is not None) is sent
+# --- what the target gets ---
 
 
 async def test_only_chosen_streams_are_sent_on(autojump_clock: MockClock) -> None:
@@ -120,9 +46,6 @@ async def test_only_chosen_streams_are_sent_on(autojump_clock: MockClock) -> Non
         with published(hub, "myapp", "a"), published(hub, "other", "b"), published(hub, "myapp", "c"):
             await trio.sleep(1)
         assert sorted((peer.app, peer.name) for peer in server.connections) == [("backup", "a"), ("backup", "c")]
-
-
-# --- what the target gets ---
 
 
 async def test_a_target_gets_the_whole_stream_and_its_end(autojump_clock: MockClock) -> None:
@@ -297,7 +220,7 @@ async def test_a_bug_in_a_forward_ends_that_one_alone(
     async def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("splice.hub.forward.feed", broken)
+    monkeypatch.setattr("splice.hub.forward.sending.feed", broken)
     server = RtmpServer(silent_rtmp)
     with structlog.testing.capture_logs() as log:
         async with server.listening(), forwarding(ForwardRule("*", to(server))) as hub:
