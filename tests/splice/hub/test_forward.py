@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import structlog.testing
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 from protocol.amf import amf0
 from protocol.rtmp import MediaKind, MessageReceived, PingRequest, PingResponse
@@ -19,13 +19,10 @@ from tests.splice.hub.servers import (
     METADATA,
     OPENING,
     HttpOrigin,
-    Message,
     RtmpPeer,
     RtmpScript,
     RtmpServer,
-    Server,
     mute,
-    open_descriptors,
     silent_rtmp,
 )
 
