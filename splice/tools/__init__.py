@@ -9,6 +9,7 @@ from typing import Final
 __all__ = ["TOOLS"]
 
 TOOLS: Final = {
+    "import": "splice.tools.nginx_import",
     "probe": "splice.tools.probe",
     "sign": "splice.tools.sign",
 }
