@@ -62,13 +62,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     def reload() -> Settings:
         return _load(flags, file, again=True)
 
-    def on_ready(address: str) -> None:
+    def on_ready(address: str, admin: str) -> None:
         # A full collection walks every object there is, and nothing is served meanwhile: 60 ms for those of the imports
         # alone. They stay for good, so the collector need not look at them again.
         gc.collect()
         gc.freeze()
         if demo and form == "text":
-            sys.stderr.write(_invitation(address, settings.live_path[0]))
+            sys.stderr.write(_invitation(address, admin, settings.live_path[0]))
 
     try:
         sys.exit(trio.run(lambda: serve(settings, demo=demo, reload=reload, on_ready=on_ready)))
@@ -193,15 +193,20 @@ def _load(flags: argparse.Namespace, file: Path | None, *, again: bool = False) 
     return settings
 
 
-def _invitation(address: str, live_path: str) -> str:
-    """What to open and play, for whoever sits at the terminal; `address` is the first of the media door."""
-    host, _, port = address.rpartition(":")
-    door = f"http://{_REACHED_AT.get(host, host)}:{port}"
+def _invitation(address: str, admin: str, live_path: str) -> str:
+    """What to open and play, for whoever sits at the terminal; two addresses, of the media door and the admin side."""
+    door = _url(address)
     return (
         "\nThe demo plays. Open this page in a browser, or call a player:\n"
         f"    {door}/\n"
-        f'    ffplay "{door}{live_path}?src={DEMO_ORIGIN}&app=demo&stream=clock"\n\n'
+        f'    ffplay "{door}{live_path}?src={DEMO_ORIGIN}&app=demo&stream=clock"\n'
+        f"Who watches stands on the dashboard:\n    {_url(admin)}/\n\n"
     )
+
+
+def _url(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    return f"http://{_REACHED_AT.get(host, host)}:{port}"
 
 
 def _fail(status: int, sentence: str) -> NoReturn:

@@ -28,6 +28,7 @@ from splice.hub import HubLimits, Tracks
 from splice.hub.forward import ForwardRule, ForwardTimeouts
 from splice.hub.pull import PullTimeouts
 from splice.proxies import TrustedProxies
+from splice.proxy_receiver import ProxyRules
 from splice.pump import Pump
 from splice.reception import DoorRules
 from splice.routing import Router
@@ -42,6 +43,7 @@ __all__ = [
     "forward_rules",
     "forward_timeouts",
     "hub_limits",
+    "proxy_rules",
     "pull_timeouts",
     "rtmp_rules",
 ]
@@ -157,6 +159,12 @@ def door_rules(
         live_path=settings.live_path[0],
         demo=demo,
     )
+
+
+def proxy_rules(settings: Settings) -> ProxyRules:
+    """Which connections begin with a PROXY header."""
+    proxies = TrustedProxies(settings.trusted_proxies)
+    return ProxyRules(frozenset(settings.proxy_protocol), proxies, settings.timeouts.head_s)
 
 
 def rtmp_rules(settings: Settings, of_app: RulesOf) -> RtmpRules:

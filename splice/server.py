@@ -7,26 +7,27 @@ SIGTERM, SIGINT: close the listeners, wait for the viewers, then cancel; SIGHUP:
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
 
 from splice import __version__
 from splice.access import HookCalls
-from splice.config import ConfigError, ListenAddress, OriginSettings, Settings
+from splice.config import ConfigError, OriginSettings, Settings
 from splice.demand import Demand
 from splice.demo import DemoOrigin
 from splice.door import Door
+from splice.door_listeners import DoorListeners
 from splice.finder import StreamFinder
 from splice.health import OriginHealth
 from splice.hub import Hub, LiveStream
 from splice.hub.forward import Forwards
 from splice.hub.pull import Pulls
-from splice.listeners import ListenError, accept_forever, open_listeners, socket_address
+from splice.listeners import StartOne, accept_forever, stop_listening
 from splice.proxies import TrustedProxies
+from splice.proxy_receiver import ProxyReceiver, ServeOne
 from splice.pump import Pump, open_pump
 from splice.reception import DoorRules, Reception
 from splice.rtmp_door import RtmpDoor
@@ -37,6 +38,7 @@ from splice.rules import (
     forward_rules,
     forward_timeouts,
     hub_limits,
+    proxy_rules,
     pull_timeouts,
     rtmp_rules,
 )
@@ -52,19 +54,17 @@ __all__ = ["DEMO_ORIGIN", "serve"]
 
 DEMO_ORIGIN: Final = "demo"
 
-_DEMO_ADMIN: Final = ListenAddress(None, 18091)
 _CLEAN_EXIT: Final = 0
 _INTERRUPTED_EXIT: Final = 130
 _DESCRIPTORS_A_VIEWER: Final = 2  # its own and its origin's
+_NEWCOMERS_S: Final = 1.0
 _SPARE_DESCRIPTORS: Final = 64  # listeners, epolls, log, time zone files, a dial's extra attempts, pipes
-
-_ServeOne: TypeAlias = Callable[[socket.socket, tuple[str, int]], Awaitable[None]]
 
 _log = structlog.get_logger()
 
 
 async def serve(
-    settings: Settings, *, demo: bool, reload: Callable[[], Settings], on_ready: Callable[[str], None]
+    settings: Settings, *, demo: bool, reload: Callable[[], Settings], on_ready: Callable[[str, str], None]
 ) -> int:
     """Run the door until a signal stops it.
 
@@ -72,15 +72,17 @@ async def serve(
         settings: the configuration.
         demo: whether to run the embedded origin, under the name `DEMO_ORIGIN`.
         reload: reads the configuration again; it may raise `ConfigError`.
-        on_ready: called with the first address of the media door, `host:port`, once viewers may come.
+        on_ready: called once viewers may come, with the first address of the media door, `host:port`, and that of the
+            admin side, which is empty where there is none.
 
     Returns: the process's exit status: 0, or 130 after a second SIGINT.
 
     Raises:
         ListenError: an address cannot be listened on; nothing was served.
     """
-    _raise_descriptor_limit(settings.limits.viewers)
-    with _Listeners.open(settings, demo=demo) as listeners:
+    # A demo promises nothing to the 10,000 viewers of the default; a figure that somebody has written is meant.
+    _raise_descriptor_limit(settings.limits.viewers, warns=not demo or "viewers" in settings.limits.model_fields_set)
+    with DoorListeners(settings, demo=demo) as listeners:
         async with open_pump() as pump, trio.open_nursery() as nursery:
             demo_url = f"http://127.0.0.1:{await nursery.start(DemoOrigin().serve)}" if demo else None
             server = _Server(pump, nursery, settings, demo_url)
@@ -90,58 +92,6 @@ async def serve(
             nursery.cancel_scope.cancel()
     _log.info("stopped", status=status)
     return status
-
-
-@dataclass(frozen=True, slots=True)
-class _Listeners:
-    """All listening sockets, by what is spoken there; a context manager that closes them."""
-
-    http: list[socket.socket]
-    rtmp: list[socket.socket]
-    admin: list[socket.socket]
-    https: list[socket.socket]
-    rtmps: list[socket.socket]
-
-    @classmethod
-    def open(cls, settings: Settings, *, demo: bool) -> "_Listeners":
-        listeners = cls([], [], [], [], [])
-        try:
-            listeners.http.extend(open_listeners(map(ListenAddress.parse, settings.listen)))
-            listeners.rtmp.extend(open_listeners(map(ListenAddress.parse, settings.rtmp_listen)))
-            listeners.https.extend(open_listeners(map(ListenAddress.parse, settings.tls.listen)))
-            listeners.rtmps.extend(open_listeners(map(ListenAddress.parse, settings.tls.rtmps_listen)))
-            listeners.admin.extend(_open_admin(settings.admin_listen, demo=demo))
-        except BaseException:
-            listeners.close()
-            raise
-        return listeners
-
-    def close_doors(self) -> None:
-        """Close those where viewers and publishers come; the admin side goes on while these leave."""
-        for listener in (*self.http, *self.rtmp, *self.https, *self.rtmps):
-            listener.close()
-
-    def close(self) -> None:
-        self.close_doors()
-        for listener in self.admin:
-            listener.close()
-
-    def __enter__(self) -> "_Listeners":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
-def _open_admin(address: str, *, demo: bool) -> list[socket.socket]:
-    if address:
-        return open_listeners([ListenAddress.parse(address)], loopback=True)
-    if not demo:
-        return []
-    try:
-        return open_listeners([_DEMO_ADMIN], loopback=True)
-    except ListenError:  # a second demo on this machine
-        return open_listeners([ListenAddress(None, 0)], loopback=True)
 
 
 class _Server:
@@ -162,6 +112,7 @@ class _Server:
         )
         self._publishers = Publishers(limit=limits.publishers)
         self._health = OriginHealth()
+        self._proxy_receiver: Final = ProxyReceiver(proxy_rules(settings))
         self._tracks = SplicedTracks()
         self._hook_calls = HookCalls(nursery, user_agent=USER_AGENT)
         self._of_app = app_rules(settings, self._hook_calls)
@@ -244,7 +195,7 @@ class _Server:
             demo=demo,
         )
 
-    def start_admin(self, nursery: trio.Nursery, listeners: _Listeners) -> None:
+    def start_admin(self, nursery: trio.Nursery, listeners: DoorListeners) -> None:
         """Serve the admin side in `nursery`, beyond the drain."""
         from splice.admin import Admin, House  # only here: its libraries take longer to import than all the rest
 
@@ -260,8 +211,8 @@ class _Server:
                 pump_turns=lambda: self._pump.turns,
                 draining=lambda: self._draining,
                 version=__version__,
-                http=[socket_address(listener.getsockname()) for listener in listeners.http],
-                https=[socket_address(listener.getsockname()) for listener in listeners.https],
+                http=listeners.addresses["http"],
+                https=listeners.addresses["https"],
                 live_path=lambda: self._settings.live_path[0],
             )
         )
@@ -274,42 +225,51 @@ class _Server:
             proxies = TrustedProxies(self._settings.trusted_proxies)
             self._admin.allow(token=admin.secret, allowed_hosts=admin.allowed_hosts, proxies=proxies)
 
-    async def run(self, listeners: _Listeners, reload: Callable[[], Settings], on_ready: Callable[[str], None]) -> int:
+    async def run(
+        self, listeners: DoorListeners, reload: Callable[[], Settings], on_ready: Callable[[str, str], None]
+    ) -> int:
         """Accept until a signal says otherwise, then drain; the exit status."""
         async with trio.open_nursery() as connections:
+            doors = list(self._doors(listeners, connections))
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
                 async with trio.open_nursery() as accepting:
-                    for sockets, serve_one in self._doors(listeners):
-                        for listener in sockets:
-                            accepting.start_soon(accept_forever, listener, _starter(connections, serve_one))
-                    on_ready(self._announce(listeners))
+                    for listener, start in doors:
+                        accepting.start_soon(accept_forever, listener, start)
+                    self._announce(listeners, on_ready)
                     async for number in signals:
                         if number != signal.SIGHUP:
                             break
                         self._reload(reload)
                     accepting.cancel_scope.cancel()
-                listeners.close_doors()
+                for listener, start in doors:
+                    stop_listening(listener, start)
+                if self._started_with.reuse_port:  # or chance says which of two doors a question goes to
+                    for listener in listeners.admin:
+                        stop_listening(listener, lambda accepted, _: accepted.close())
                 self._draining = True
                 status = await self._drain(signals)
             connections.cancel_scope.cancel()
         await self._hook_calls.wait_told()
         return status
 
-    def _doors(self, listeners: _Listeners) -> Iterator[tuple[list[socket.socket], _ServeOne]]:
-        """The listeners, and who serves the connections of each."""
-        yield listeners.http, self._door.serve
-        yield listeners.rtmp, self._rtmp_door.serve
-        yield listeners.rtmps, self._rtmp_door.serve_tls
+    def _doors(self, listeners: DoorListeners, connections: trio.Nursery) -> Iterator[tuple[socket.socket, StartOne]]:
+        """The media listeners, and what starts serving the connections of each."""
+        doors: dict[str, ServeOne] = {
+            "http": self._door.serve,
+            "rtmp": self._rtmp_door.serve,
+            "rtmps": self._rtmp_door.serve_tls,
+        }
         if self._https_door is not None:
-            yield listeners.https, self._https_door.serve
+            doors["https"] = self._https_door.serve
+        for kind, serve_one in doors.items():
+            start = _starter(connections, self._proxy_receiver.before(kind, serve_one))
+            for listener in listeners.media[kind]:
+                yield listener, start
 
-    def _announce(self, listeners: _Listeners) -> str:
-        http, rtmp, admin, https, rtmps = (
-            [socket_address(listener.getsockname()) for listener in group]
-            for group in (listeners.http, listeners.rtmp, listeners.admin, listeners.https, listeners.rtmps)
-        )
-        _log.info("ready", http=http, rtmp=rtmp, admin=admin, https=https, rtmps=rtmps, version=__version__)
-        return http[0]
+    def _announce(self, listeners: DoorListeners, on_ready: Callable[[str, str], None]) -> None:
+        addresses = listeners.addresses
+        _log.info("ready", **addresses, version=__version__)
+        on_ready(addresses["http"][0], next(iter(addresses["admin"]), ""))
 
     def _reload(self, reload: Callable[[], Settings]) -> None:
         try:
@@ -327,6 +287,7 @@ class _Server:
             self._https_door.rules = self._door.rules
         if certificate is not None:
             self._show(certificate)
+        self._proxy_receiver.rules = proxy_rules(settings)
         self._let_into_admin()
         self._forwards.timeouts = forward_timeouts(settings)
         self._forwards.configure(forward_rules(settings))
@@ -353,6 +314,9 @@ class _Server:
         with trio.move_on_after(drain_s):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wait_for_second_sigint)
+                if self._started_with.reuse_port:
+                    # Nobody is to notice the change of doors, not even who was accepted a moment ago.
+                    await trio.sleep(_NEWCOMERS_S)
                 await self._viewers.wait_none()
                 nursery.cancel_scope.cancel()
         self._viewers.end_all(EndReason.DRAINED)
@@ -360,7 +324,7 @@ class _Server:
         return status
 
 
-def _starter(connections: trio.Nursery, serve_one: _ServeOne) -> Callable[[socket.socket, tuple[str, int]], None]:
+def _starter(connections: trio.Nursery, serve_one: ServeOne) -> StartOne:
     return lambda accepted, peer: connections.start_soon(serve_one, accepted, peer)
 
 
@@ -375,7 +339,7 @@ def _certificate(settings: Settings) -> Certificate | None:
     return certificate
 
 
-def _raise_descriptor_limit(viewers: int) -> None:
+def _raise_descriptor_limit(viewers: int, *, warns: bool) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = hard
     if soft != hard:
@@ -384,7 +348,7 @@ def _raise_descriptor_limit(viewers: int) -> None:
         except (OSError, ValueError):
             limit = soft  # macOS names no hard limit, and takes none above its kern.maxfilesperproc
     needed = viewers * _DESCRIPTORS_A_VIEWER + _SPARE_DESCRIPTORS
-    if limit != resource.RLIM_INFINITY and limit < needed:
+    if warns and limit != resource.RLIM_INFINITY and limit < needed:
         room = max(0, limit - _SPARE_DESCRIPTORS) // _DESCRIPTORS_A_VIEWER
         _log.warning(
             "descriptors.few",

@@ -33,13 +33,14 @@ class FakeDoor:
         self.settings = Settings()
         self.demo = False
         self.ready_at = "0.0.0.0:18090"
+        self.admin_at = "127.0.0.1:18091"
         self.reload: Callable[[], Settings] = Settings
 
     async def serve(
-        self, settings: Settings, *, demo: bool, reload: Callable[[], Settings], on_ready: Callable[[str], None]
+        self, settings: Settings, *, demo: bool, reload: Callable[[], Settings], on_ready: Callable[[str, str], None]
     ) -> int:
         self.settings, self.demo, self.reload = settings, demo, reload
-        on_ready(self.ready_at)
+        on_ready(self.ready_at, self.admin_at)
         if self.error:
             raise self.error
         return self.status
@@ -226,10 +227,11 @@ def test_where_to_listen_may_stand_in_the_environment(door: FakeDoor, monkeypatc
 def test_a_terminal_is_told_what_to_open_and_play(
     door: FakeDoor, capsys: pytest.CaptureFixture[str], bound: str, shown: str
 ) -> None:
-    door.ready_at = bound
+    door.ready_at, door.admin_at = bound, "127.0.0.1:40123"
     exit_status(*LISTEN, "--demo", "--log-format", "text")
     lines = [line.strip() for line in capsys.readouterr().err.splitlines() if line]
-    assert lines[1:] == [f"http://{shown}/", f'ffplay "http://{shown}/live?src=demo&app=demo&stream=clock"']
+    assert lines[1:3] == [f"http://{shown}/", f'ffplay "http://{shown}/live?src=demo&app=demo&stream=clock"']
+    assert lines[3:] == ["Who watches stands on the dashboard:", "http://127.0.0.1:40123/"]
 
 
 def test_a_program_that_reads_json_is_told_nothing_else(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,15 @@ import trio.testing
 from structlog.testing import capture_logs
 
 from splice.config import ListenAddress
-from splice.listeners import ListenError, accept_forever, open_listeners, socket_address
+from splice.listeners import (
+    ListenError,
+    accept_forever,
+    open_listeners,
+    require_distinct,
+    socket_address,
+    stop_listening,
+)
+from splice.port_owner import PortOwner
 
 
 def opened(*texts: str) -> list[socket.socket]:
@@ -232,3 +240,92 @@ def test_without_a_host_loopback_alone_is_meant_where_that_was_asked_for() -> No
     listeners = open_listeners([ListenAddress.parse("0")], loopback=True)
     port = listeners[0].getsockname()[1]
     assert addresses_of(listeners) in ([f"127.0.0.1:{port}", f"[::1]:{port}"], [f"127.0.0.1:{port}"])
+
+
+def shared(*texts: str) -> list[socket.socket]:
+    return open_listeners([ListenAddress.parse(text) for text in texts], reuse_port=True)
+
+
+def test_two_doors_share_a_port_where_both_say_so() -> None:
+    (first,) = shared("127.0.0.1:0")
+    with first:
+        port = first.getsockname()[1]
+        (second,) = shared(f"127.0.0.1:{port}")
+        with second:
+            assert second.getsockname() == first.getsockname()
+        assert f"cannot listen on 127.0.0.1:{port}: the port is" in refused(f"127.0.0.1:{port}")
+
+
+def test_a_port_that_another_does_not_share_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splice.listeners.port_owner", lambda _port: PortOwner(7, "splice"))
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ListenError) as caught:
+        shared(f"127.0.0.1:{taken.getsockname()[1]}")
+    assert str(caught.value).endswith(
+        "in use by splice (pid 7), where it does not run as this user and with reuse_port; stop that, or choose "
+        "another port"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "other", "clash"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("127.0.0.1", "0.0.0.0", True),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("127.0.0.1", "[::1]", False),
+        ("[::]", "[::1]", True),
+        ("[::1]", "127.0.0.1", False),
+    ],
+)
+def test_a_shared_port_that_one_door_names_twice_is_refused_as_one_that_is_not_shared(
+    host: str, other: str, clash: bool
+) -> None:
+    (first,) = shared(f"{host}:0")
+    port = first.getsockname()[1]
+    (second,) = shared(f"{other}:{port}")
+    with first, second:
+        if clash:
+            with pytest.raises(ListenError, match=rf":{port}: the port is named twice; name it once$"):
+                require_distinct([first, second])
+        else:
+            require_distinct([first, second])
+
+
+def test_different_ports_are_distinct() -> None:
+    listeners = shared("127.0.0.1:0", "127.0.0.1:0", "[::1]:0", "0")
+    require_distinct(listeners)
+    addresses_of(listeners)
+
+
+async def test_whom_the_kernel_has_accepted_for_a_listener_that_stops_is_handed_over() -> None:
+    listener, peers = listening(errno.ECONNABORTED), []
+
+    def start(accepted: socket.socket, peer: tuple[str, int]) -> None:
+        accepted.close()
+        peers.append(peer)
+
+    with (
+        socket.create_connection(listener.getsockname()) as one,
+        socket.create_connection(listener.getsockname()) as two,
+    ):
+        stop_listening(listener, start)
+        assert peers == [one.getsockname(), two.getsockname()]
+    assert listener.fileno() == -1
+
+
+async def test_a_listener_that_stops_ends_who_accepts_from_it() -> None:
+    listener = listening()
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(accept_forever, listener, lambda *_: None)
+            await trio.testing.wait_all_tasks_blocked()
+            stop_listening(listener, lambda *_: None)
+
+
+async def test_a_listener_that_stops_without_descriptors_left_is_closed_all_the_same() -> None:
+    listener = listening(errno.EMFILE)
+    with capture_logs() as logs, socket.create_connection(listener.getsockname()):
+        stop_listening(listener, lambda *_: None)
+    assert [entry["event"] for entry in logs] == ["accept.paused"]
+    assert listener.fileno() == -1

@@ -81,7 +81,7 @@ class RunningDoor:
         return self.next
 
     async def run(self, start: Settings, *, demo: bool, task_status: trio.TaskStatus[None]) -> None:
-        def on_ready(address: str) -> None:
+        def on_ready(address: str, _admin: str) -> None:
             host, _, port = address.rpartition(":")
             self.address = host, int(port)
             task_status.started()
@@ -187,7 +187,7 @@ async def test_a_port_that_is_taken_stops_the_door_before_it_has_begun() -> None
     with socket.create_server(("127.0.0.1", 0)) as taken, captured() as log:
         listen = ["127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}"]
         with pytest.raises(ListenError):
-            await serve(settings(listen=listen), demo=True, reload=settings, on_ready=lambda _: None)
+            await serve(settings(listen=listen), demo=True, reload=settings, on_ready=lambda *_: None)
     assert not [event for event in log.entries if event["event"] == "ready"]
     assert open_descriptors() == descriptors
 
@@ -382,6 +382,17 @@ async def test_too_few_descriptors_for_the_configured_viewers_are_said_at_the_st
     if warns:
         advice = door.events("descriptors.few")[0]["advice"]
         assert advice.startswith("limits.viewers is 100, and there are descriptors for 99: raise the hard limit")
+
+
+@pytest.mark.parametrize(("limits", "warns"), [({}, False), ({"publishers": 1}, False), ({"viewers": 10000}, True)])
+async def test_a_demo_says_nothing_of_the_descriptors_for_viewers_whom_nobody_has_named(
+    monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], warns: bool
+) -> None:
+    monkeypatch.setattr("splice.server.resource.getrlimit", lambda _which: (1024, 4096))
+    monkeypatch.setattr("splice.server.resource.setrlimit", lambda _which, _limits: None)
+    async with a_door(settings(limits=limits), demo=True) as door:
+        assert await stopped(door) == 0
+    assert bool(door.events("descriptors.few")) is warns
 
 
 async def test_a_system_that_does_not_let_the_limit_be_raised_runs_the_door_all_the_same(
