@@ -37,6 +37,7 @@ from splice.spliced_tracks import SplicedTracks
 from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 from splice.websocket import Outbox, WebSocketViewer
+from splice.whereabouts import Whereabouts
 
 __all__ = ["Gateway", "unframe"]
 
@@ -49,6 +50,7 @@ _REASONS: Final = {
 _PASSED_ON: Final = (b"Referer", b"Authorization")
 _READ_BYTES: Final = 64 * 1024
 _OK: Final = 200
+_REDIRECTS: Final = range(300, 400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Gateway:
     Args:
         pump: moves the bodies.
         health: is told how asking each origin went.
+        whereabouts: knows which of an origin's addresses had a stream.
         tracks: is shown the first bytes of streams that it does not know.
         user_agent: what origins are told of the door.
         connect_s: seconds for an origin's address to accept.
@@ -67,6 +70,7 @@ class Gateway:
 
     pump: Pump
     health: OriginHealth
+    whereabouts: Whereabouts
     tracks: SplicedTracks
     user_agent: bytes
     connect_s: float
@@ -126,17 +130,25 @@ class Gateway:
             OriginError: there is none.
         """
         fields = [(b"User-Agent", self.user_agent), (b"X-Forwarded-For", forwarded_for)]
-        fields += [(name, value) for name in _PASSED_ON if (value := head.get(name)) is not None]
+        passed_on = {name: value for name in _PASSED_ON if (value := head.get(name)) is not None}
 
         def request(address: OriginAddress) -> bytes:
-            return forwarded_request_head(route.target, head.version, address.authority, fields)
+            own = {b"Authorization": address.authorization.encode()} if address.authorization else {}
+            all_fields = [*fields, *(passed_on | own).items()]
+            return forwarded_request_head(route.target_at(address), head.version, address.authority, all_fields)
 
         try:
-            answer = await origin.ask(route.origin.addresses, request)
+            answer = await origin.ask(self.whereabouts.in_order(route.origin, route.app, route.stream), request)
         except OriginError as error:
             self.health.failed(route.origin.name, error.detail)
             raise
         self.health.succeeded(route.origin.name)
+        if answer.status in _REDIRECTS and route.origin.has_secrets_at(origin.address):
+            raise OriginError(
+                502, "the origin sends viewers elsewhere, maybe with what is not for them"
+            )
+        if answer.status == _OK:
+            origin.until_closed(self.whereabouts.serving(route.origin, route.app, route.stream, origin.address))
         return answer
 
     async def _relay(
@@ -259,7 +271,7 @@ async def unframe(
         ORIGIN_ENDED, ORIGIN_LOST, or STALLED where nothing came for `stall_s`, or `send` was too slow for itself.
     """
     decoder = BodyDecoder(framing)
-    data = origin.first_bytes
+    data: bytes | bytearray = origin.first_bytes
     try:
         while True:
             if tap is not None and not tap(memoryview(data)):

@@ -6,14 +6,27 @@ plain characters, and neither a letter's case nor a `;` may hide a second one.
 """
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from splice.config import OriginAddress, OriginSettings
+from splice.config.targets import filled, masked
 
-__all__ = ["HubRoute", "Origin", "Query", "RelayRoute", "Route", "Router", "RoutingError", "SpliceRoute", "is_name"]
+__all__ = [
+    "HubRoute",
+    "Origin",
+    "Query",
+    "RelayRoute",
+    "Route",
+    "Router",
+    "RoutingError",
+    "SpliceRoute",
+    "is_name",
+    "renamed_target",
+]
 
 _NAME: Final = re.compile(rb"[A-Za-z0-9._~@-]{1,128}")
 _PORT: Final = re.compile(rb"[1-9][0-9]{0,4}")
@@ -32,17 +45,45 @@ class RoutingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A server that the door dials, and how it is asked."""
+    """A server that the door dials, and how it is asked.
+
+    Attributes:
+        addresses: where, in the order in which to try.
+        target: what an address is asked for that says nothing of its own; empty: see `forwards_targets`.
+        ports: what ?port= may say; empty: anything.
+        tls: whom to trust, where an address is dialled by TLS.
+    """
 
     name: str
     addresses: tuple[OriginAddress, ...]
     target: str
     ports: frozenset[int]
     relayed: bool = False
+    tls: ssl.SSLContext | None = None
 
     @classmethod
     def from_settings(cls, name: str, settings: OriginSettings) -> "Origin":
-        return cls(name, settings.addresses, settings.target, frozenset(settings.ports), settings.relayed)
+        ports = frozenset(settings.ports)
+        return cls(name, settings.addresses, settings.target, ports, settings.relayed, settings.tls_context)
+
+    @property
+    def forwards_targets(self) -> bool:
+        """Whether some address of it is asked for the viewer's own request-target, byte for byte."""
+        return not self.target and not all(address.target for address in self.addresses)
+
+    @property
+    def only_port(self) -> str:
+        """What a pull says for ?port=, which nobody gives it; empty: nothing."""
+        return str(*self.ports) if len(self.ports) == 1 else ""
+
+    def target_at(self, address: OriginAddress, app: str, stream: str, port: str) -> str:
+        """What the operator says that `address` is asked for; empty: nothing."""
+        return filled(address.target or self.target, app=app, stream=stream, port=port)
+
+    def has_secrets_at(self, address: OriginAddress) -> bool:
+        """Whether asking `address` tells it something that is not for viewers."""
+        target = address.target or self.target
+        return bool(address.authorization) or masked(target) != target
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +107,24 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class SpliceRoute:
-    """Scheme one: ask `origin` for `target` and splice its answer."""
+    """Scheme one: ask `origin` for `app/stream` and splice its answer.
+
+    Attributes:
+        target: what an address is asked for that has no target of its own.
+        port: what ?port= says; empty: nothing.
+    """
 
     origin: Origin
     target: bytes
     app: str
     stream: str
+    port: str = ""
+
+    def target_at(self, address: OriginAddress) -> bytes:
+        """What `address` is asked for."""
+        if not address.target:
+            return self.target
+        return self.origin.target_at(address, self.app, self.stream, self.port).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +188,21 @@ class Router:
         return _origin_route(origin, query, target)
 
 
+def renamed_target(target: bytes, query: Query, stream: str) -> bytes:
+    """A request-target, out of which `query` was read, that names another stream; all else stays, byte for byte."""
+    path, question_mark, parameters = target.partition(b"?")
+    if query.by_path:
+        return b"%s/%s.flv%s%s" % (path.rpartition(b"/")[0], stream.encode(), question_mark, parameters)
+    fields = [
+        b"stream=" + stream.encode() if unquote_to_bytes(field.partition(b"=")[0]) == b"stream" else field
+        for field in parameters.split(b"&")
+    ]
+    return path + question_mark + b"&".join(fields)
+
+
 def _default_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute | RelayRoute:
     """The way to the default origin, which may find more in a target that it is sent as it is than the hub does."""
-    if origin.relayed or origin.target:
+    if origin.relayed or not origin.forwards_targets:
         return _origin_route(origin, query, target)
     if query.by_path:
         # An origin whose location is a prefix of this path goes by the parameters, as nginx-http-flv-module does.
@@ -158,14 +223,12 @@ def _origin_route(origin: Origin, query: Query, target: bytes) -> SpliceRoute | 
         raise RoutingError(400, "the parameter port is none of those that this origin lets through")
     if origin.relayed:
         return RelayRoute(origin, query.app, query.stream)
-    if query.encoded is not None and not origin.target:
-        raise RoutingError(
-            400, f"the parameter {query.encoded} holds a %; write its name and value plainly"
-        )
+    if query.encoded is not None and origin.forwards_targets:
+        raise RoutingError(400, f"the parameter {query.encoded} holds a %; write its name and value plainly")
+    port = "" if query.port is None else str(query.port)
     if origin.target:
-        port = "" if query.port is None else str(query.port)
-        target = origin.target.format(app=query.app, stream=query.stream, port=port).encode()
-    return SpliceRoute(origin, target, query.app, query.stream)
+        target = filled(origin.target, app=query.app, stream=query.stream, port=port).encode()
+    return SpliceRoute(origin, target, query.app, query.stream, port)
 
 
 def _live_query(query: bytes) -> Query:

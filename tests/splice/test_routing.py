@@ -273,7 +273,7 @@ def test_a_default_origin_is_sent_no_port_that_it_does_not_let_through(port: byt
     with pytest.raises(RoutingError, match="port"):
         by_default(target + port, "picky")
     assert by_default(target + b"1935", "picky").otherwise == SpliceRoute(
-        by_default(b"/live?app=x&stream=y", "picky").otherwise.origin, target + b"1935", "x", "y"
+        by_default(b"/live?app=x&stream=y", "picky").otherwise.origin, target + b"1935", "x", "y", "1935"
     )
     assert by_default(target + port, "by-path").otherwise.target == b"/x/y.flv"
 

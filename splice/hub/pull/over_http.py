@@ -93,9 +93,7 @@ async def open_http_source(
         asked = True
         return forwarded_request_head(target, (1, 1), address.authority, fields)
 
-    with OriginConnection(
-        connect_s=timeouts.connect_s, head_s=timeouts.origin_head_s, tls=origin.tls
-    ) as connection:
+    with OriginConnection(connect_s=timeouts.connect_s, head_s=timeouts.origin_head_s, tls=origin.tls) as connection:
         try:
             head = await connection.ask((address,), request)
         except OriginError as error:

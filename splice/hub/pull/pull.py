@@ -1,13 +1,13 @@
 """One pull: a task that brings one stream of one origin, for as long as it is held.
 
-    address after address, until one gives media --> LiveStream, until the origin is lost --> a pause, and again
+    address after address, until one gives media --> LiveStream, until that is lost --> a pause, and on with the next
 
 It ends `idle_stop_s` after its last holder has left, or, while somebody holds it, `republish_grace_s` after the origin
 has said that the stream has ended. An origin that is merely lost is tried again for as long as somebody holds it.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -26,6 +26,7 @@ from splice.hub.pull.source import NoStreamError, PullTimeouts, Source
 from splice.origins import OriginError
 from splice.routing import Origin
 from splice.stats import EndReason, Publisher
+from splice.whereabouts import Whereabouts
 
 __all__ = ["STEADY_S", "Pull"]
 
@@ -53,6 +54,7 @@ class Pull:
         timeouts: PullTimeouts,
         user_agent: str,
         health: OriginHealth,
+        whereabouts: Whereabouts,
         pauses: GrowingPauses,
         on_stream: Callable[[LiveStream], None],
     ) -> None:
@@ -64,6 +66,7 @@ class Pull:
         self.forgotten = trio.Event()
         self._user_agent: Final = user_agent
         self._health: Final = health
+        self._whereabouts: Final = whereabouts
         self._pauses: Final = pauses
         self._on_stream: Final = on_stream
         self._settled = trio.Event()
@@ -71,6 +74,8 @@ class Pull:
         self._idle_ends_at = math.inf
         self._grace_ends_at = math.inf
         self._restarts = False  # the next message is another connection's first
+        self._lost: OriginAddress | None = None  # where the last connection that gave media was made to
+        self._served_s = 0.0  # for how long the last attempt gave some
 
     # --- for those who hold it ---
 
@@ -148,7 +153,9 @@ class Pull:
                 self._grace_ends_at = trio.current_time() + self.live.limits.republish_grace_s
                 self._set_deadline()
             pause_s = self._pauses.next_s()
-            log.warning("pull.lost", error=loss.detail, pause_s=round(pause_s, 2))
+            if len(self.origin.addresses) > 1:
+                pause_s = max(0.0, pause_s - self._served_s)  # the next one has not been bothered meanwhile
+            log.warning("pull.lost", **loss.for_log, pause_s=round(pause_s, 2))
             await trio.sleep(pause_s)
 
     async def _pull_once(self, log: structlog.typing.FilteringBoundLogger) -> OriginError:
@@ -157,29 +164,37 @@ class Pull:
         Of several addresses one that says 404 is the one to believe: the others may just be down.
         """
         failure = OriginError(502, "the origin has no address")
-        for address in self.origin.addresses:
+        origin, self._served_s = self.origin, 0.0
+        for address in self._in_turn(origin):
             try:
-                return await self._pull_from(address)
+                return await self._pull_from(origin, address)
             except OriginError as error:
-                log.info("pull.failed", address=str(address), status=error.status, error=error.detail)
+                log.info("pull.failed", address=str(address), status=error.status, **error.for_log)
                 if error.status == _MISSING:
-                    self._health.succeeded(self.origin.name)
+                    self._health.succeeded(origin.name)
                 else:
-                    self._health.failed(self.origin.name, error.detail)
-                if failure.status != 404:
+                    self._health.failed(origin.name, error.detail)
+                if failure.status != _MISSING:
                     failure = error
         return failure
 
-    async def _pull_from(self, address: OriginAddress) -> OriginError:
+    def _in_turn(self, origin: Origin) -> Sequence[OriginAddress]:
+        """Who had it a moment ago comes first; after a loss the next one does, and the one that was lost comes last."""
+        if self._lost not in origin.addresses:
+            return self._whereabouts.in_order(origin, self.live.app, self.live.stream)
+        next_one = origin.addresses.index(self._lost) + 1
+        return origin.addresses[next_one:] + origin.addresses[:next_one]
+
+    async def _pull_from(self, origin: Origin, address: OriginAddress) -> OriginError:
         """Pull from one address until it is lost, which is what is returned.
 
         Raises:
             OriginError: it never gave media.
         """
         publisher = self.publisher
-        open_source = open_rtmp_source if address.scheme == "rtmp" else open_http_source
+        open_source = open_rtmp_source if address.by_rtmp else open_http_source
         async with open_source(
-            self.origin,
+            origin,
             address,
             publisher.app,
             publisher.stream,
@@ -188,16 +203,19 @@ class Pull:
         ) as source:
             publisher.peer = format_authority(address.host, address.port)
             publisher.address = address.host
-            publisher.protocol = "rtmp-pull" if address.scheme == "rtmp" else "http-flv-pull"
+            publisher.protocol = "rtmp-pull" if address.by_rtmp else "http-flv-pull"
             self._restarts = self.live.bytes_in > 0
-            await self._begin(source)
+            await self._begin(origin, source)
+            self._lost = address
             began_at = trio.current_time()
-            loss = await self._go_on(source)
-            if trio.current_time() - began_at >= STEADY_S:
+            with self._whereabouts.serving(origin, publisher.app, publisher.stream, address):
+                loss = await self._go_on(source)
+            self._served_s = trio.current_time() - began_at
+            if self._served_s >= STEADY_S:
                 self._pauses.reset()
             return loss
 
-    async def _begin(self, source: Source) -> None:
+    async def _begin(self, origin: Origin, source: Source) -> None:
         """Take messages up to the first audio or video; with it the stream runs."""
         first_tag_s = self.timeouts.first_tag_s
         try:
@@ -216,7 +234,7 @@ class Pull:
             ) from None
         self._grace_ends_at = math.inf
         self._set_deadline()
-        self._health.succeeded(self.origin.name)
+        self._health.succeeded(origin.name)
         if not self._settled.is_set():
             self._on_stream(self.live)
         self.settle(None)

@@ -7,7 +7,7 @@ Each pull is one task in the hub's nursery, since it outlives any viewer, and al
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,6 +22,7 @@ from splice.hub.pull.source import PullTimeouts
 from splice.origins import OriginError
 from splice.routing import Origin
 from splice.stats import LimitReachedError, Publisher, Publishers
+from splice.whereabouts import Whereabouts
 
 __all__ = ["Pulls"]
 
@@ -52,6 +53,7 @@ class Pulls:
         publishers: Publishers,
         user_agent: str,
         health: OriginHealth | None = None,
+        whereabouts: Whereabouts | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Args:
@@ -61,6 +63,7 @@ class Pulls:
         publishers: where pulls are listed, and whose limit holds for them as well.
         user_agent: what HTTP origins are told of the door.
         health: is told how asking each origin went.
+        whereabouts: knows which of an origin's addresses had a stream.
         jitter: gives numbers from 0 up to 1.
         """
         self.limits = limits
@@ -70,6 +73,7 @@ class Pulls:
         self._publishers: Final = publishers
         self._user_agent: Final = user_agent
         self._health: Final = health or OriginHealth()
+        self._whereabouts: Final = Whereabouts() if whereabouts is None else whereabouts
         self._jitter: Final = jitter
         self._pulls: dict[_Key, Pull] = {}
         self._keepers: dict[_Key, _Keeper] = {}
@@ -142,6 +146,33 @@ class Pulls:
         keeper.scope.cancel()
         return True
 
+    def let_all_go(self) -> None:
+        """Keep nothing any longer."""
+        for key in self.kept:
+            self.let_go(*key)
+
+    def update_kept(
+        self,
+        origins: Mapping[str, Origin],
+        *,
+        add: Iterable[tuple[str, str, str]] = (),
+        remove: Iterable[tuple[str, str, str]] = (),
+    ) -> None:
+        """Keep and let go what another configuration says; what is kept besides stays so, if its origin does.
+
+        Args:
+            origins: those that there are now, by name.
+            add: what is newly kept: the origin's name, app and stream.
+            remove: what is kept no longer.
+        """
+        for key in remove:
+            self.let_go(*key)
+        for name, app, stream in (*self.kept, *add):
+            if name in origins:
+                self.keep(origins[name], app, stream)
+            else:
+                self.let_go(name, app, stream)
+
     async def _keep(self, app: str, stream: str, keeper: _Keeper) -> None:
         """Hold the pull of a stream, and another one when that has ended, until the keeper's scope is cancelled."""
         pauses = GrowingPauses(self._jitter)
@@ -166,7 +197,17 @@ class Pulls:
             live = LiveStream(app, stream, self.limits(app))
             publisher = Publisher(self._publishers.next_id(), "", "", app, stream, protocol="")
             pauses = GrowingPauses(self._jitter)
-            pull = Pull(origin, live, publisher, self.timeouts(app), self._user_agent, self._health, pauses, self._tell)
+            pull = Pull(
+                origin,
+                live,
+                publisher,
+                self.timeouts(app),
+                self._user_agent,
+                self._health,
+                self._whereabouts,
+                pauses,
+                self._tell,
+            )
             self._pulls[key] = pull
             self._nursery.start_soon(self._run, key, pull)
         return pull
@@ -178,7 +219,7 @@ class Pulls:
     async def _run(self, key: _Key, pull: Pull) -> None:
         try:
             try:
-                self._publishers.check_room()
+                self._publishers.check_room(pull.publisher.app)
             except LimitReachedError as error:
                 pull.settle(OriginError(503, str(error)))
             else:
