@@ -8,7 +8,7 @@ values that they need, never the whole.
 from splice.config.addresses import ListenAddress, OriginAddress
 from splice.config.settings import (
     AdminSettings,
-    AppLimits,
+    AppLimitsSettings,
     AppSettings,
     ForwardSettings,
     HooksSettings,
@@ -26,7 +26,7 @@ from splice.config.sources import ConfigError, load_settings, settings_as_toml
 
 __all__ = [
     "AdminSettings",
-    "AppLimits",
+    "AppLimitsSettings",
     "AppSettings",
     "ConfigError",
     "ForwardSettings",

@@ -58,6 +58,20 @@ class ListenAddress(NamedTuple):
         except ValueError:
             return False
 
+    def answers_to(self, host: str, port: int) -> bool:
+        """Whether programs of this machine get here by dialling `host` and `port`, as far as those say by themselves.
+
+        No name but localhost is looked up, and what other addresses this machine has is not known here.
+        """
+        if port != self.port:
+            return False
+        dialled = ListenAddress("127.0.0.1" if host.lower() == "localhost" else host, port)
+        if self.host is None or _is_any(self.host):
+            return dialled.is_loopback or _is_any(host)
+        if host.lower() == "localhost" or self.host.lower() == "localhost":
+            return self.is_loopback and dialled.is_loopback
+        return host.lower() == self.host.lower()
+
     def __str__(self) -> str:
         return str(self.port) if self.host is None else format_authority(self.host, self.port)
 
@@ -137,6 +151,14 @@ def format_authority(host: str, port: int | None) -> str:
     """`host:port`, with an IPv6 address in brackets."""
     name = f"[{host}]" if ":" in host else host
     return name if port is None else f"{name}:{port}"
+
+
+def _is_any(host: str) -> bool:
+    """Whether it is an address that stands for all of them (RFC 6890, 2.2; RFC 4291, 2.5.2)."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def _require_host(v6: str | None, name: str | None) -> None:

@@ -67,7 +67,8 @@ secrets and the passwords in URLs as `***`, and exits: with status 0, or 2 and o
 
 **Reload.** SIGHUP reads the file again; flags and environment are those of the start. Where anything in it is wrong,
 all of the old configuration stays in force, and the log says so (`reload.failed`). Otherwise the new values are for
-what begins from then on: requests, connections, pulls, streams. What runs goes on with what it began with. Keys marked
+what begins from then on: requests, connections, pulls, streams. What runs goes on with what it began with; but a
+forward that is no longer there ends, and a new one begins, also for streams that are live. Keys marked
 *restart* are read when the door starts, and `reload.done` lists those of them that have changed as `needs_restart`.
 
 Times that end in `_s` are seconds and may be fractions; `_ms` are whole milliseconds, `_bytes` bytes.

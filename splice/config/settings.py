@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from splice.config.addresses import ListenAddress, OriginAddress
+from splice.config.forward_url import keyless, parse_forward_url
 from splice.config.targets import check_rtmp_target
 from splice.config.values import (
     ByteCount,
@@ -47,7 +48,7 @@ __all__ = [
     "NEEDS_RESTART",
     "OVERRIDES",
     "AdminSettings",
-    "AppLimits",
+    "AppLimitsSettings",
     "AppSettings",
     "ForwardSettings",
     "HooksSettings",
@@ -390,13 +391,19 @@ class ForwardSettings(_Frozen):
     to: Annotated[
         ForwardUrl,
         Field(
-            description="where to: rtmp://host[:port]/app, which the stream's name is put behind; or .../app/{stream}",
+            description="where to: rtmp:// or rtmps://host[:port]/app, which the stream's name is put behind; with a "
+            "name of its own, as /app/KEY, exactly there; {app} and {stream} are replaced",
             examples=["rtmp://10.0.0.20/backup"],
         ),
     ]
 
+    @property
+    def shown(self) -> str:
+        """`to`, without its key."""
+        return str(keyless(parse_forward_url(self.to)))
 
-class AppLimits(_Frozen):
+
+class AppLimitsSettings(_Frozen):
     """How many of one application at a time, besides what [limits] says of all; 0: no limit of its own."""
 
     viewers: Annotated[Count, Field(ge=0, description="its viewers in all")] = 0
@@ -436,7 +443,7 @@ class AppSettings(_Frozen):
     publish: Annotated[PublishSettings, Field(json_schema_extra=OVERRIDES)] = PublishSettings()
     play: Annotated[PlaySettings, Field(json_schema_extra=OVERRIDES)] = PlaySettings()
     hooks: Annotated[HooksSettings, Field(json_schema_extra=OVERRIDES)] = HooksSettings()
-    limits: AppLimits = AppLimits()
+    limits: AppLimitsSettings = AppLimitsSettings()
 
 
 class Settings(_Frozen):
@@ -507,9 +514,24 @@ class Settings(_Frozen):
     tls: TlsSettings = TlsSettings()
     forward: Annotated[
         tuple[ForwardSettings, ...],
-        Field(description="every stream that is published here goes to all the forwards that it fits"),
+        Field(description="every stream that is published here, or pulled, goes to all the forwards that it fits"),
     ] = ()
     apps: dict[OriginName, AppSettings] = {}
+
+    @model_validator(mode="after")
+    def _forwards_lead_away(self) -> Self:
+        for rule in self.forward:
+            if self.is_this_door(rule.to):
+                raise WrongBesideOthersError(
+                    "forward", f"{rule.shown} is this door itself: the stream would go in a circle; name another server"
+                )
+        return self
+
+    def is_this_door(self, url: str) -> bool:
+        """Whether a forward's URL leads back here, as far as its host says so by itself."""
+        to = parse_forward_url(url)
+        listening = self.rtmp_listen if to.scheme == "rtmp" else self.tls.rtmps_listen
+        return any(ListenAddress.parse(address).answers_to(to.host, to.port) for address in listening)
 
     @model_validator(mode="after")
     def _default_origin_exists(self) -> Self:

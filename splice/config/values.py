@@ -12,9 +12,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 
-from protocol import LocalProtocolError
-from protocol.rtmp import parse_url
 from splice.config.addresses import ListenAddress, OriginAddress
+from splice.config.forward_url import check_forward_url, keyless, parse_forward_url
 from splice.config.targets import check_target
 from splice.trust import trusting
 
@@ -147,12 +146,7 @@ def _origin_url_or_none(value: str) -> str:
 
 
 def _forward_url(value: str) -> str:
-    try:
-        url = parse_url(value)
-    except LocalProtocolError as error:
-        raise ValueError(str(error.args[0])) from None
-    if url.scheme != "rtmp":
-        raise ValueError("a forward goes to rtmp://host[:port]/app")
+    check_forward_url(value)
     return value
 
 
@@ -304,7 +298,11 @@ Ports = Annotated[tuple[Annotated[int, _Number, Field(ge=1, le=65535)], ...], _O
 OriginName = Annotated[str, AfterValidator(_origin_name)]
 OriginUrl = Annotated[str, AfterValidator(_origin_url_or_none)]
 OriginUrls = Annotated[tuple[Annotated[str, AfterValidator(_origin_url)], ...], _OneOrMany]
-ForwardUrl = Annotated[str, AfterValidator(_forward_url)]
+ForwardUrl = Annotated[
+    str,
+    AfterValidator(_forward_url),
+    PlainSerializer(lambda url: str(keyless(parse_forward_url(url))), return_type=str),
+]
 Target = Annotated[str, AfterValidator(_target)]
 ListenAddressOrNone = Annotated[str, BeforeValidator(lambda value: value if value == "" else _listen_address(value))]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], _OneOrMany]

@@ -1,11 +1,6 @@
 """Which streams are sent on, and where to; and how a target is shown to those who must not have its key.
 
-    rtmp://10.0.0.20/backup            names an app: the stream's own name goes behind it
-    rtmps://a.rtmps.youtube.com/live2/KEY      names a stream: exactly that
-    rtmp://10.0.0.20/all/{app}-{stream}        the fields are replaced
-
-What stands behind the first name of the path is the stream's, further slashes and the query included, as nginx-rtmp's
-push reads it. A name that the operator wrote is somebody's stream key more often than not, so it is never shown.
+What a URL means, `splice.config` says; a name that the operator wrote is somebody's stream key more often than not.
 """
 
 import re
@@ -13,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final, Self
 
-from protocol.rtmp import RtmpUrl, parse_url, split_query
+from protocol.rtmp import RtmpUrl, split_query
+from splice.config.forward_url import filled, keyless, parse_forward_url
+from splice.config.targets import HIDDEN
 
 __all__ = ["ForwardRule", "Target"]
 
-_HIDDEN: Final = "***"
-_FIELDS_ALONE: Final = re.compile(r"(?:\{app\}|\{stream\}|[._~/@-])+")
 _QUERY_VALUE: Final = re.compile(r"[?&](?:[^=&?]*=)?([^&?]+)")
 
 
@@ -37,7 +32,7 @@ class Target:
     @classmethod
     def of(cls, url: RtmpUrl, stream: str) -> Self:
         """The target of a stream that is called `stream` here; only under that name is it shown there."""
-        return cls(url, url if url.stream == stream else replace(url, stream=_HIDDEN))
+        return cls(url, url if url.stream == stream else replace(url, stream=HIDDEN))
 
     @property
     def shown(self) -> str:
@@ -51,7 +46,7 @@ class Target:
         if self.keyless.stream != self.url.stream:
             secrets |= {self.url.stream, name}
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
-            text = text.replace(secret, _HIDDEN)
+            text = text.replace(secret, HIDDEN)
         return text
 
 
@@ -76,31 +71,10 @@ class ForwardRule:
         """
         if not fnmatchcase(f"{app}/{stream}", self.streams):
             return None
-        template = _parsed(self.to)
-
-        def filled(text: str) -> str:
-            return text.replace("{app}", app).replace("{stream}", stream)
-
-        urls = (template, _keyless(template))
-        return Target(*(replace(url, app=filled(url.app), stream=filled(url.stream) or stream) for url in urls))
+        template = parse_forward_url(self.to)
+        return Target(filled(template, app, stream), filled(keyless(template), app, stream))
 
     @property
     def shown(self) -> str:
         """`to`, for logs and people."""
-        return str(_keyless(_parsed(self.to)))
-
-
-def _parsed(text: str) -> RtmpUrl:
-    """A URL whose app is the first name of its path, where `parse_url` takes two, as ffmpeg does."""
-    url = parse_url(text)
-    app, query = split_query(url.app)
-    first, slash, rest = app.partition("/")
-    if not slash or query:
-        return url
-    return replace(url, app=first, stream=f"{rest}/{url.stream}" if url.stream else rest)
-
-
-def _keyless(template: RtmpUrl) -> RtmpUrl:
-    """Without the name that stands in it, unless that is made of fields alone."""
-    name, _ = split_query(template.stream)
-    return template if not name or _FIELDS_ALONE.fullmatch(name) else replace(template, stream=_HIDDEN)
+        return str(keyless(parse_forward_url(self.to)))

@@ -332,7 +332,7 @@ def test_what_check_prints_keeps_the_secrets_of_urls_and_loads_all_the_same(file
     to = "rtmp://me:ge:heim@10.0.0.20:1935/backup/x?key=geheim&b=geheim"
     printed = settings_as_toml(load(f'[[forward]]\nstreams = "*"\nto = "{to}"', file))
     assert "heim" not in printed
-    assert load(printed, file).forward[0].to == to.replace("ge:heim", "***").replace("geheim", "***")
+    assert load(printed, file).forward[0].to == "rtmp://me:***@10.0.0.20/backup/***"
 
 
 @pytest.mark.parametrize("to", ["http://me:geheim@x/a", "rtmp://me:geheim@x:y/a?key=geheim"])
