@@ -6,8 +6,9 @@ Whoever needs it asks by the application's name, and does not know what of it wa
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
+from urllib.parse import unquote
 
-from splice.access import Access
+from splice.access import Access, AccessRefusedError, read_parameters
 from splice.hub import Tracks
 
 __all__ = ["AppRules", "RulesOf"]
@@ -26,6 +27,20 @@ class AppRules:
     access: Access
     tracks: Tracks
     chunked: bool
+
+    def tracks_for(self, arguments: str) -> Tracks:
+        """What a viewer is sent who says so in its URL's query, as `tracks=video`, or does not.
+
+        Raises:
+            AccessRefusedError: 400: it cannot be read in one way only, or is no kind of tracks.
+        """
+        asked = read_parameters(arguments, ("tracks",)).get("tracks")
+        if asked is None:
+            return self.tracks
+        try:
+            return Tracks(unquote(asked))
+        except ValueError:
+            raise AccessRefusedError(400, "the parameter tracks is video or audio, or all for both") from None
 
 
 RulesOf: TypeAlias = Callable[[str], AppRules]

@@ -15,7 +15,7 @@ import trio
 
 from splice.answers import refusal
 from splice.http import Fields, RequestError, RequestHead, accepting_head, asks_for_websocket
-from splice.hub import LiveStream
+from splice.hub import LiveStream, Tracks
 from splice.listeners import socket_address
 from splice.reception import DoorRules, Reception, RefusedError
 from splice.routing import SpliceRoute
@@ -111,12 +111,16 @@ class _Visit:
             accepting_head=self._handshake,
         )
 
-    async def watch_live(self, found: AbstractAsyncContextManager[LiveStream], viewer: Viewer) -> EndReason:
+    async def watch_live(
+        self, found: AbstractAsyncContextManager[LiveStream], viewer: Viewer, *, tracks: Tracks, chunked: bool
+    ) -> EndReason:
         return await self._rules.egress.serve(
             self._connection,
             self._head,
             found,
             viewer,
+            tracks=tracks,
+            chunked=chunked,
             cors_fields=self._cors_fields,
             accepting_head=self._handshake,
         )

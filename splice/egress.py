@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from splice.http import Fields, RequestHead, encode_response_head, reason_phrase
-from splice.hub import CHUNKED_FLV, FLV, WEBSOCKET_FLV, Form, LiveStream, Subscriber
+from splice.hub import CHUNKED_FLV, FLV, WEBSOCKET_FLV, Form, LiveStream, Subscriber, Tracks, only
 from splice.hub.feeding import feed
 from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
@@ -34,6 +34,8 @@ class Egress:
         found: AbstractAsyncContextManager[LiveStream],
         viewer: Viewer,
         *,
+        tracks: Tracks,
+        chunked: bool,
         cors_fields: Fields,
         accepting_head: bytes | None,
     ) -> EndReason:
@@ -42,6 +44,8 @@ class Egress:
         Args:
             found: finds the stream, and holds it while the viewer watches. What entering it raises passes through;
                 nothing was sent then.
+            tracks: which tracks to send.
+            chunked: whether HTTP/1.1 gets the chunked coding; else, as for HTTP/1.0, the body ends with the connection.
             accepting_head: what switches to WebSocket once the stream is there; None: HTTP.
 
         A cancellation takes the viewer out of the stream before it is delivered.
@@ -49,9 +53,10 @@ class Egress:
         if accepting_head is not None:
             by_websocket = WebSocketViewer(connection, accepting_head, viewer)
             return await by_websocket.serve(
-                lambda: self._play(connection, found, viewer, WEBSOCKET_FLV, by_websocket.open)
+                lambda: self._play(connection, found, viewer, only(WEBSOCKET_FLV, tracks), by_websocket.open)
             )
-        chunked = head.version >= (1, 1)
+        chunked = chunked and head.version >= (1, 1)
+        form = only(CHUNKED_FLV if chunked else FLV, tracks)
         response = stream_head(chunked=chunked, cors_fields=cors_fields)
 
         async def look() -> EndReason:
@@ -62,7 +67,7 @@ class Egress:
             await connection.send(response)
 
         async def play() -> EndReason:
-            return await self._play(connection, found, viewer, CHUNKED_FLV if chunked else FLV, begin)
+            return await self._play(connection, found, viewer, form, begin)
 
         head_only = head.method == b"HEAD"
         try:
@@ -95,7 +100,7 @@ class Egress:
             await begin(subscriber)
             await live.wait_tracks_known()
             with live.subscribed(subscriber):
-                viewer.begun()
+                viewer.begun(live.now_ms)
                 return await feed(subscriber, connection.socket, stall_s=self.stall_s)
 
 

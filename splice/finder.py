@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol
 
+from splice.demand import Demand
 from splice.hub import Hub, LiveStream
-from splice.routing import HubRoute, Origin, Query, RelayRoute, Router, RoutingError, SpliceRoute
+from splice.routing import HubRoute, Origin, Query, RelayRoute, Router, SpliceRoute
 
 __all__ = ["StreamFinder"]
 
@@ -19,10 +20,15 @@ class _Pulls(Protocol):
 class StreamFinder:
     """Finds live streams, and holds them while somebody watches."""
 
-    def __init__(self, hub: Hub, pulls: _Pulls, *, wait_s: Callable[[str], float]) -> None:
-        """Args: the streams published here, those pulled, and how long an app's viewers wait for one not yet there."""
+    def __init__(self, hub: Hub, pulls: _Pulls, demand: Demand, *, wait_s: Callable[[str], float]) -> None:
+        """Args:
+        hub, pulls: the streams published here, and those pulled.
+        demand: waits for those not published yet.
+        wait_s: for how long, by an application's name.
+        """
         self._hub: Final = hub
         self._pulls: Final = pulls
+        self._demand: Final = demand
         self._wait_s = wait_s
 
     def settle(self, route: HubRoute | RelayRoute | SpliceRoute) -> HubRoute | RelayRoute | SpliceRoute:
@@ -30,6 +36,15 @@ class StreamFinder:
         if isinstance(route, HubRoute) and route.otherwise and self._hub.find(route.app, route.stream) is None:
             return route.otherwise
         return route
+
+    def settle_live(self, router: Router, query: Query) -> HubRoute | RelayRoute:
+        """The route of a query for which there is no request-target: what HTTP would splice is relayed.
+
+        Raises:
+            RoutingError: there is none.
+        """
+        route = self.settle(router.route(query, b""))
+        return RelayRoute(route.origin, query.app, query.stream) if isinstance(route, SpliceRoute) else route
 
     @asynccontextmanager
     async def found(self, route: HubRoute | RelayRoute) -> AsyncIterator[LiveStream]:
@@ -44,18 +59,4 @@ class StreamFinder:
             async with self._pulls.watched(route.origin, route.app, route.stream, wait_s=wait_s) as live:
                 yield live
             return
-        published = await self._hub.wait_for(route.app, route.stream, wait_s)
-        if published is None:
-            raise RoutingError(404, "nobody publishes this stream here; where an origin has it, name that with src=")
-        yield published
-
-    @asynccontextmanager
-    async def found_for_player(
-        self, router: Router, app: str, stream: str, src: str | None
-    ) -> AsyncIterator[LiveStream]:
-        """The same for an RTMP player, who has no request-target: what HTTP would splice is relayed."""
-        route = self.settle(router.route(Query(src, None, app, stream), b""))
-        if isinstance(route, SpliceRoute):
-            route = RelayRoute(route.origin, app, stream)
-        async with self.found(route) as live:
-            yield live
+        yield await self._demand.wait_for(route.app, route.stream, wait_s)

@@ -8,24 +8,27 @@ connection is spoken on; who may watch, and who is on record as watching, is dec
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
-from splice.access import Access, AccessRefusedError, Caller, PlayRequest
+from splice.access import AccessRefusedError, Caller, PlayRequest, Pulled, Renamed
 from splice.answers import ALLOWED_METHODS, CorsPolicy, no_such_path, own_file, preflight
+from splice.app_rules import RulesOf
 from splice.egress import Egress
 from splice.finder import StreamFinder
 from splice.gateway import Gateway
 from splice.http import Fields, RequestError, RequestHead
-from splice.hub import LiveStream
+from splice.hub import LiveStream, Tracks
 from splice.origins import OriginError
 from splice.proxies import TrustedProxies
-from splice.routing import HubRoute, Query, Route, Router, RoutingError, SpliceRoute
+from splice.routing import HubRoute, Query, Route, Router, RoutingError, SpliceRoute, renamed_target
 from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
 
 __all__ = ["DoorRules", "Reception", "RefusedError", "Visit"]
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -36,7 +39,7 @@ class DoorRules:
 
     Args:
         router: reads targets.
-        access: says who may watch.
+        of_app: what holds for one application; its `access` says who may watch.
         gateway: serves the splice route.
         egress: serves the hub route.
         cors: whose pages may read.
@@ -47,7 +50,7 @@ class DoorRules:
     """
 
     router: Router
-    access: Access
+    of_app: RulesOf
     gateway: Gateway
     egress: Egress
     cors: CorsPolicy
@@ -97,8 +100,8 @@ class Visit(Protocol):
         """
         ...
 
-    async def unless_left(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Run `function` for as long as the viewer stays.
+    async def unless_left(self, function: Callable[[], Awaitable[T]]) -> T:
+        """What `function` returns, if the viewer stays for so long.
 
         Raises:
             ViewerLeftError: it has left; `function` was cancelled.
@@ -113,8 +116,15 @@ class Visit(Protocol):
         """
         ...
 
-    async def watch_live(self, found: AbstractAsyncContextManager[LiveStream], viewer: Viewer) -> EndReason:
-        """Serve the viewer from a live stream, until either side is done. What entering `found` raises passes."""
+    async def watch_live(
+        self, found: AbstractAsyncContextManager[LiveStream], viewer: Viewer, *, tracks: Tracks, chunked: bool
+    ) -> EndReason:
+        """Serve the viewer from a live stream, until either side is done. What entering `found` raises passes.
+
+        Args:
+            tracks: which tracks to send.
+            chunked: whether the body may be in the chunked coding, where it is the door's to say.
+        """
         ...
 
     def abort(self) -> None:
@@ -152,29 +162,48 @@ class Reception:
                 _require_allowed_page(head, rules.cors)
             client = rules.proxies.client(visit.address, head.get(b"x-forwarded-for"))
             asked = _play_request(self._viewers.next_id(), client, visit.scheme, head, query)
-            if rules.access.asks_about_viewers:
-                await visit.unless_left(lambda: rules.access.may_play(asked))
+            if rules.of_app(asked.app).access.asks_about_viewers:
+                redirect = await visit.unless_left(lambda: rules.of_app(asked.app).access.may_play(asked))
             else:
-                await rules.access.may_play(asked)
+                redirect = await rules.of_app(asked.app).access.may_play(asked)
         except (AccessRefusedError, RequestError, RoutingError) as error:
             raise RefusedError(error.status, error.detail) from None
         try:
-            await self._let_in(visit, head, query, asked, rules, "ws-flv" if by_websocket else "http-flv")
+            await self._let_in(visit, head, query, asked, redirect, rules, "ws-flv" if by_websocket else "http-flv")
         finally:
-            rules.access.play_ended(asked)
+            rules.of_app(asked.app).access.play_ended(asked)
         return b""
 
     async def _let_in(
-        self, visit: Visit, head: RequestHead, query: Query, asked: PlayRequest, rules: DoorRules, protocol: str
+        self,
+        visit: Visit,
+        head: RequestHead,
+        query: Query,
+        asked: PlayRequest,
+        redirect: Renamed | Pulled | None,
+        rules: DoorRules,
+        protocol: str,
     ) -> None:
         """Serve a viewer who may watch, if there is room and the stream."""
+        target = rules.of_app(asked.app).access.forwarded(head.target)
+        if isinstance(redirect, Renamed):
+            target = renamed_target(target, query, redirect.stream)
+            query = replace(query, stream=redirect.stream)
+        elif redirect is not None:
+            query = Query(redirect.origin, None, redirect.app, redirect.stream)
         try:
             self._viewers.check_room(asked.address, (query.src, query.app, query.stream))
-            route = self._finder.settle(rules.router.route(query, rules.access.forwarded(head.target)))
+            if isinstance(redirect, Pulled):
+                route: Route = self._finder.settle_live(rules.router, query)
+            else:
+                route = self._finder.settle(rules.router.route(query, target))
             origin = None if isinstance(route, HubRoute) else route.origin.name
             if origin != query.src:  # by the default origin: it is that one's stream which counts its viewers
                 self._viewers.check_room(asked.address, (origin, route.app, route.stream))
-        except RoutingError as error:
+            # What is spliced is the origin's, and so is what tracks= means there.
+            of_app = rules.of_app(route.app)
+            tracks = of_app.tracks if isinstance(route, SpliceRoute) else of_app.tracks_for(asked.arguments)
+        except (AccessRefusedError, RoutingError) as error:
             raise RefusedError(error.status, error.detail) from None
         except LimitReachedError as error:
             raise RefusedError(503, str(error)) from None
@@ -188,9 +217,12 @@ class Reception:
             stream=route.stream,
             protocol=protocol,
         )
-        await self._watch(visit, head, route, viewer, rules)
+        with rules.of_app(asked.app).access.updated(asked, viewer):
+            await self._watch(visit, head, route, viewer, rules, tracks)
 
-    async def _watch(self, visit: Visit, head: RequestHead, route: Route, viewer: Viewer, rules: DoorRules) -> None:
+    async def _watch(
+        self, visit: Visit, head: RequestHead, route: Route, viewer: Viewer, rules: DoorRules, tracks: Tracks
+    ) -> None:
         names = {"route": viewer.route, "origin": viewer.origin, "app": viewer.app, "stream": viewer.stream}
         if viewer.address != visit.address:
             names["client"] = viewer.address  # as a trusted proxy says
@@ -203,7 +235,9 @@ class Reception:
                     forwarded_for = rules.proxies.forwarded_for(visit.address, head.get(b"x-forwarded-for"))
                     reason = await visit.watch_origin(route, viewer, forwarded_for)
                 else:
-                    reason = await visit.watch_live(self._finder.found(route), viewer)
+                    chunked = rules.of_app(route.app).chunked
+                    found = self._finder.found(route)
+                    reason = await visit.watch_live(found, viewer, tracks=tracks, chunked=chunked)
         except (OriginError, RoutingError) as error:
             reason, status = EndReason.REFUSED, error.status
             raise RefusedError(error.status, error.detail) from None

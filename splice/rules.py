@@ -31,20 +31,25 @@ from splice.proxies import TrustedProxies
 from splice.proxy_receiver import ProxyRules
 from splice.pump import Pump
 from splice.reception import DoorRules
-from splice.routing import Router
+from splice.routing import Origin, Router
 from splice.rtmp_door import RtmpRules
 from splice.spliced_tracks import SplicedTracks
+from splice.stats import AppLimits
+from splice.whereabouts import Whereabouts
 
 __all__ = [
     "USER_AGENT",
     "access_rules",
+    "app_limits",
     "app_rules",
     "door_rules",
     "forward_rules",
     "forward_timeouts",
     "hub_limits",
+    "kept_streams",
     "proxy_rules",
     "pull_timeouts",
+    "relayed_origins",
     "rtmp_rules",
 ]
 
@@ -131,6 +136,7 @@ def door_rules(
     of_app: RulesOf,
     pump: Pump,
     health: OriginHealth,
+    whereabouts: Whereabouts,
     tracks: SplicedTracks,
     demo: bool,
 ) -> DoorRules:
@@ -146,6 +152,7 @@ def door_rules(
         gateway=Gateway(
             pump=pump,
             health=health,
+            whereabouts=whereabouts,
             tracks=tracks,
             user_agent=USER_AGENT.encode(),
             connect_s=timeouts.connect_s,
@@ -167,15 +174,27 @@ def proxy_rules(settings: Settings) -> ProxyRules:
     return ProxyRules(frozenset(settings.proxy_protocol), proxies, settings.timeouts.head_s)
 
 
-def rtmp_rules(settings: Settings, of_app: RulesOf) -> RtmpRules:
+def rtmp_rules(settings: Settings, of_app: RulesOf, router: Router) -> RtmpRules:
     """What RTMP connections are judged and served by."""
     timeouts = settings.timeouts
     return RtmpRules(
+        router=router,
         of_app=of_app,
         head_s=timeouts.head_s,
         publish_idle_s=timeouts.publish_idle_s,
         stall_s=timeouts.stall_s,
         pending=settings.limits.rtmp_pending,
+    )
+
+
+def app_limits(settings: Settings, app: str) -> AppLimits:
+    """How many viewers and publishers an application may have, besides the limits of all."""
+    limits = settings.for_app(app).limits
+    return AppLimits(
+        viewers=limits.viewers,
+        viewers_per_address=limits.viewers_per_address,
+        viewers_per_stream=limits.viewers_per_stream,
+        publishers=limits.publishers,
     )
 
 
@@ -203,6 +222,17 @@ def pull_timeouts(settings: Settings, app: str) -> PullTimeouts:
         stall_s=timeouts.stall_s,
         idle_stop_s=settings.for_app(app).hub.idle_stop_s,
     )
+
+
+def relayed_origins(settings: Settings) -> dict[str, Origin]:
+    """The origins whose streams can be pulled without viewers, by name."""
+    return {name: Origin.from_settings(name, origin) for name, origin in settings.origins.items() if origin.relayed}
+
+
+def kept_streams(settings: Settings) -> frozenset[tuple[str, str, str]]:
+    """What is pulled without viewers: an origin's name, app and stream."""
+    streams = [(name, *stream.partition("/")) for name, origin in settings.origins.items() for stream in origin.keep]
+    return frozenset((name, app, stream) for name, app, _, stream in streams)
 
 
 def forward_rules(settings: Settings) -> tuple[ForwardRule, ...]:

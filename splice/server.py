@@ -33,18 +33,22 @@ from splice.reception import DoorRules, Reception
 from splice.rtmp_door import RtmpDoor
 from splice.rules import (
     USER_AGENT,
+    app_limits,
     app_rules,
     door_rules,
     forward_rules,
     forward_timeouts,
     hub_limits,
+    kept_streams,
     proxy_rules,
     pull_timeouts,
+    relayed_origins,
     rtmp_rules,
 )
 from splice.spliced_tracks import SplicedTracks
 from splice.stats import EndReason, Publishers, Viewers
 from splice.tls import Certificate
+from splice.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
     from splice.admin import Admin
@@ -109,10 +113,14 @@ class _Server:
             limit=limits.viewers,
             limit_per_address=limits.viewers_per_address,
             limit_per_stream=limits.viewers_per_stream,
+            limits_of_app=lambda app: app_limits(self._settings, app),
         )
-        self._publishers = Publishers(limit=limits.publishers)
+        self._publishers = Publishers(
+            limit=limits.publishers, limits_of_app=lambda app: app_limits(self._settings, app)
+        )
         self._health = OriginHealth()
         self._proxy_receiver: Final = ProxyReceiver(proxy_rules(settings))
+        self._whereabouts = Whereabouts()
         self._tracks = SplicedTracks()
         self._hook_calls = HookCalls(nursery, user_agent=USER_AGENT)
         self._of_app = app_rules(settings, self._hook_calls)
@@ -128,6 +136,7 @@ class _Server:
             publishers=self._publishers,
             user_agent=USER_AGENT,
             health=self._health,
+            whereabouts=self._whereabouts,
         )
         self._forwards = Forwards(
             nursery,
@@ -151,9 +160,9 @@ class _Server:
         reception = Reception(finder=finder, viewers=self._viewers)
         self._door = Door(rules=self._door_rules(settings), reception=reception)
         self._rtmp_door = RtmpDoor(
-            rules=rtmp_rules(settings, self._of_app),
+            rules=rtmp_rules(settings, self._of_app, self._door.rules.router),
             hub=self._hub,
-            find_stream=lambda app, stream, src: finder.found_for_player(self._door.rules.router, app, stream, src),
+            finder=finder,
             forwarded=self._forwards.sending,
             publishers=self._publishers,
             viewers=self._viewers,
@@ -162,6 +171,7 @@ class _Server:
         certificate = _certificate(settings)
         if certificate is not None:
             self._show(certificate)
+        self._pulls.update_kept(relayed_origins(settings), add=kept_streams(settings))
 
     def _live_streams(self) -> list[LiveStream]:
         """Those published here, and those pulled that have given something."""
@@ -191,6 +201,7 @@ class _Server:
             of_app=self._of_app,
             pump=self._pump,
             health=self._health,
+            whereabouts=self._whereabouts,
             tracks=self._tracks,
             demo=demo,
         )
@@ -279,10 +290,11 @@ class _Server:
             _log.error("reload.failed", error=str(error), consequence="the old configuration stays in force")
             return
         needs_restart = settings.waiting_for_restart(self._started_with)
+        kept, kept_before = kept_streams(settings), kept_streams(self._settings)
         self._settings = settings
         self._of_app = app_rules(settings, self._hook_calls)
         self._door.rules = self._door_rules(settings)
-        self._rtmp_door.rules = rtmp_rules(settings, self._of_app)
+        self._rtmp_door.rules = rtmp_rules(settings, self._of_app, self._door.rules.router)
         if self._https_door is not None:
             self._https_door.rules = self._door.rules
         if certificate is not None:
@@ -291,6 +303,7 @@ class _Server:
         self._let_into_admin()
         self._forwards.timeouts = forward_timeouts(settings)
         self._forwards.configure(forward_rules(settings))
+        self._pulls.update_kept(relayed_origins(settings), add=kept - kept_before, remove=kept_before - kept)
         limits = settings.limits
         self._viewers.limit = limits.viewers
         self._viewers.limit_per_address = limits.viewers_per_address
@@ -320,6 +333,7 @@ class _Server:
                 await self._viewers.wait_none()
                 nursery.cancel_scope.cancel()
         self._viewers.end_all(EndReason.DRAINED)
+        self._pulls.let_all_go()
         self._publishers.end_all(EndReason.DRAINED)
         return status
 

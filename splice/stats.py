@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import trio
 
-__all__ = ["EndReason", "LimitReachedError", "Meter", "Publisher", "Publishers", "Viewer", "Viewers"]
+__all__ = ["AppLimits", "EndReason", "LimitReachedError", "Meter", "Publisher", "Publishers", "Viewer", "Viewers"]
 
 
 class EndReason(enum.StrEnum):
@@ -31,6 +31,23 @@ class EndReason(enum.StrEnum):
 
     PUBLISHER_LEFT = "publisher_left"
     REPLACED = "replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class AppLimits:
+    """How many there may be of one application, besides the limits of all; 0: no limit of its own."""
+
+    viewers: int = 0
+    viewers_per_address: int = 0
+    viewers_per_stream: int = 0
+    publishers: int = 0
+
+
+_NO_LIMITS: Final = AppLimits()
+
+
+def _not_limited(app: str) -> AppLimits:
+    return _NO_LIMITS
 
 
 class LimitReachedError(Exception):
@@ -103,16 +120,28 @@ class Viewer:
         self.scope.cancel()
 
 
+_Counted: TypeAlias = str | tuple[str | None, str, str] | tuple[str] | tuple[str, str]
+"""What viewers are counted by: an address, a stream (origin, app, stream), an app, an app and an address."""
+
+
 class Viewers:
     """The viewers of this process."""
 
-    def __init__(self, *, limit: int, limit_per_address: int, limit_per_stream: int = 0) -> None:
-        """Args: the most viewers in all, of one address, and of one stream; 0: no limit of its own."""
+    def __init__(
+        self,
+        *,
+        limit: int,
+        limit_per_address: int,
+        limit_per_stream: int = 0,
+        limits_of_app: Callable[[str], AppLimits] = _not_limited,
+    ) -> None:
+        """Args: the most in all, of one address and of one stream, 0: no limit of its own; and those by application."""
         self.limit = limit
         self.limit_per_address = limit_per_address
         self.limit_per_stream = limit_per_stream
+        self._limits_of_app: Final = limits_of_app
         self._viewers: dict[str, Viewer] = {}
-        self._counts: Counter[str | tuple[str | None, str, str]] = Counter()  # by address, and by stream
+        self._counts: Counter[_Counted] = Counter()
         self._ids: Final = itertools.count(1)
         self._none_left = trio.Event()
         self._none_left.set()
@@ -138,6 +167,19 @@ class Viewers:
             raise LimitReachedError("your address has as many viewers as it may; close one of them first")
         if self.limit_per_stream and self._counts[stream] >= self.limit_per_stream:
             raise LimitReachedError("this stream has as many viewers as it may; try again in a few seconds")
+        self._check_room_in_app(address, stream)
+
+    def _check_room_in_app(self, address: str, stream: tuple[str | None, str, str]) -> None:
+        app = stream[1]
+        limits = self._limits_of_app(app)
+        if limits.viewers and self._counts[(app,)] >= limits.viewers:
+            raise LimitReachedError("this application has as many viewers as it may; try again in a few seconds")
+        if limits.viewers_per_address and self._counts[app, address] >= limits.viewers_per_address:
+            raise LimitReachedError(
+                "your address has as many viewers of this application as it may; close one of them first"
+            )
+        if limits.viewers_per_stream and self._counts[stream] >= limits.viewers_per_stream:
+            raise LimitReachedError("this stream has as many viewers as it may; try again in a few seconds")
 
     @contextmanager
     def present(self, viewer: Viewer) -> Iterator[None]:
@@ -145,7 +187,13 @@ class Viewers:
         if not self._viewers:
             self._none_left = trio.Event()
         self._viewers[viewer.id] = viewer
-        counted = viewer.address, (viewer.origin, viewer.app, viewer.stream)
+        app = viewer.app
+        counted: tuple[_Counted, ...] = (
+            viewer.address,
+            (viewer.origin, app, viewer.stream),
+            (app,),
+            (app, viewer.address),
+        )
         self._counts.update(counted)
         try:
             yield
@@ -214,8 +262,10 @@ class Publisher:
 class Publishers:
     """The publishers of this process."""
 
-    def __init__(self, *, limit: int) -> None:
+    def __init__(self, *, limit: int, limits_of_app: Callable[[str], AppLimits] = _not_limited) -> None:
+        """Args: the most publishers in all, and by application."""
         self.limit = limit
+        self._limits_of_app: Final = limits_of_app
         self._publishers: dict[str, Publisher] = {}
         self._ids: Final = itertools.count(1)
 
@@ -228,14 +278,21 @@ class Publishers:
     def next_id(self) -> str:
         return f"p{next(self._ids)}"
 
-    def check_room(self) -> None:
-        """Make sure that one more publisher may be let in.
+    def check_room(self, app: str, *, replaces: Publisher | None = None) -> None:
+        """Make sure that one more publisher of an application may be let in.
+
+        Args:
+            replaces: whose place it takes; such a one leaves room, and one that is being ended has left it already.
 
         Raises:
             LimitReachedError: no.
         """
-        if len(self._publishers) >= self.limit:
+        staying = [each for each in self._publishers.values() if each is not replaces and each.ended_by is None]
+        if len(staying) >= self.limit:
             raise LimitReachedError("this door has as many publishers as it may; try again later")
+        limit = self._limits_of_app(app).publishers
+        if limit and sum(each.app == app for each in staying) >= limit:
+            raise LimitReachedError("this application has as many publishers as it may; try again later")
 
     @contextmanager
     def present(self, publisher: Publisher) -> Iterator[None]:

@@ -27,7 +27,7 @@ from splice.http import (
     relayed_response_head,
 )
 from splice.http.grammar import is_token
-from splice.hub import FLV, LiveStream, Subscriber
+from splice.hub import FLV, LiveStream, Subscriber, Tracks, only
 from splice.hub.feeding import feed_by
 from splice.pump import DROPPED_INPUT_BYTES
 from splice.reception import DoorRules
@@ -133,7 +133,10 @@ class AsgiVisit:
 
             return await self._play(viewer, play)
 
-    async def watch_live(self, found: AbstractAsyncContextManager[LiveStream], viewer: Viewer) -> EndReason:
+    async def watch_live(
+        self, found: AbstractAsyncContextManager[LiveStream], viewer: Viewer, *, tracks: Tracks, chunked: bool
+    ) -> EndReason:
+        # What frames the body is Hypercorn's to say: h11 takes the chunked coding wherever a client knows it.
         response = stream_head(chunked=False, cors_fields=self.cors_fields)
 
         async def look() -> None:
@@ -144,12 +147,12 @@ class AsgiVisit:
             async with found as live:
                 limits = live.limits
                 subscriber = Subscriber(
-                    FLV, send=None, meter=viewer, max_bytes=limits.backlog_bytes, max_s=limits.backlog_s
+                    only(FLV, tracks), send=None, meter=viewer, max_bytes=limits.backlog_bytes, max_s=limits.backlog_s
                 )
                 await self._begin(None if self._websocket else response)
                 await live.wait_tracks_known()
                 with live.subscribed(subscriber):
-                    viewer.begun()
+                    viewer.begun(live.now_ms)
                     return await feed_by(subscriber, self._send_piece, stall_s=self.rules.egress.stall_s)
 
         if self.head.method != b"HEAD":

@@ -96,6 +96,11 @@ class Hub:
         if awaited is not None:
             awaited.set()
 
+    def publisher(self, app: str, stream: str) -> Publisher | None:
+        """Who publishes this name now."""
+        entry = self._entries.get((app, stream))
+        return None if entry is None else entry.publisher
+
     @contextmanager
     def published(self, publisher: Publisher) -> Iterator[LiveStream]:
         """Hold the name of `publisher` while the block runs, and give the stream to push to.

@@ -6,7 +6,6 @@ door                            publishing, playing; player: what one says while
 """
 
 from splice.rtmp_door.door import RtmpDoor
-from splice.rtmp_door.playing import FindStream
 from splice.rtmp_door.requests import RtmpRules
 
-__all__ = ["FindStream", "RtmpDoor", "RtmpRules"]
+__all__ = ["RtmpDoor", "RtmpRules"]

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 import trio
@@ -15,19 +15,22 @@ import trio
 from protocol import RemoteProtocolError
 from protocol.rtmp import Code, ConnectRequested, PlayRequested, PublishRequested, Request, SharedBudget
 from splice.access import AccessRefusedError, Caller
+from splice.finder import StreamFinder
 from splice.http import as_sentence
 from splice.hub import Hub
 from splice.listeners import socket_address
 from splice.routing import is_name
 from splice.rtmp_door.connection import RtmpConnection
-from splice.rtmp_door.playing import FindStream, Playing
-from splice.rtmp_door.publishing import Publishing
+from splice.rtmp_door.playing import Playing
+from splice.rtmp_door.publishing import ForwardStream, Publishing
 from splice.rtmp_door.requests import ConnectedClient, RefusedRequestError, RtmpRules
 from splice.stats import Publishers, Viewers
 from splice.tls import shake_hands
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
 __all__ = ["RtmpDoor"]
+
+T = TypeVar("T")
 
 _UNFINISHED_BYTES: Final = 512 * 1024 * 1024
 
@@ -43,12 +46,19 @@ class RtmpDoor:
     """
 
     def __init__(
-        self, *, rules: RtmpRules, hub: Hub, find_stream: FindStream, publishers: Publishers, viewers: Viewers
+        self,
+        *,
+        rules: RtmpRules,
+        hub: Hub,
+        finder: StreamFinder,
+        forwarded: ForwardStream,
+        publishers: Publishers,
+        viewers: Viewers,
     ) -> None:
         self.rules = rules
         self.tls: ssl.SSLContext | None = None
-        self._publishing: Final = Publishing(hub, publishers)
-        self._playing: Final = Playing(find_stream, viewers)
+        self._publishing: Final = Publishing(hub, publishers, forwarded)
+        self._playing: Final = Playing(finder, viewers)
         self._budget: Final = SharedBudget(_UNFINISHED_BYTES)
         self._pending = 0
 
@@ -121,10 +131,10 @@ class RtmpDoor:
                 elif isinstance(event, PublishRequested | PlayRequested):
                     return client, event
 
-    async def _ask(self, answer: Awaitable[None], request: Request, code: str) -> None:
+    async def _ask(self, answer: Awaitable[T], request: Request, code: str) -> T:
         try:
             with self._one_pending():
-                await answer
+                return await answer
         except AccessRefusedError as error:
             raise RefusedRequestError(request, code, as_sentence(error.detail)) from None
 

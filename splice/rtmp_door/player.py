@@ -11,7 +11,7 @@ import trio
 
 from protocol import RemoteProtocolError
 from protocol.rtmp import Code, PauseChanged, PlayRequested, PlayStopped, PublishRequested, ServerState
-from splice.hub import LiveStream, RtmpForm, Subscriber
+from splice.hub import LiveStream, RtmpForm, Subscriber, Tracks, only
 from splice.rtmp_door.connection import RTMP_CHUNK_SIZE, RtmpConnection
 from splice.stats import Viewer
 from splice.viewer_socket import ViewerLeftError
@@ -32,11 +32,11 @@ class RtmpPlayer:
         self._subscriber: Subscriber | None = None
         self._unread_bytes = 0  # of answers, since the player had last taken all that was sent
 
-    def accept(self, live: LiveStream, viewer: Viewer) -> Subscriber:
+    def accept(self, live: LiveStream, viewer: Viewer, tracks: Tracks) -> Subscriber:
         """Say that the stream is here; what is to be subscribed to it, the answer in front."""
         self._request.accept()  # and no trust: a player has nothing to say that is long
         self._subscriber = Subscriber(
-            RtmpForm(self._request.message_stream_id, RTMP_CHUNK_SIZE),
+            only(RtmpForm(self._request.message_stream_id, RTMP_CHUNK_SIZE), tracks),
             send=self._connection.socket.send_now,
             meter=viewer,
             max_bytes=live.limits.backlog_bytes,

@@ -1,41 +1,37 @@
 """A connection that plays: access, limits and the stream first, then the LiveStream's packets go to the socket."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import unquote
 
 import structlog
 import trio
 
 from protocol.rtmp import Code, PlayRequested, Request
-from splice.access import RTMP_PATH, AccessRefusedError, PlayRequest, read_parameters
+from splice.access import RTMP_PATH, AccessRefusedError, PlayRequest, Pulled, Renamed, read_parameters
+from splice.app_rules import AppRules
+from splice.finder import StreamFinder
 from splice.http import as_sentence
-from splice.hub import LiveStream, Subscriber
+from splice.hub import LiveStream, Subscriber, Tracks
 from splice.hub.feeding import feed, feed_by
 from splice.origins import OriginError
-from splice.routing import RoutingError
+from splice.routing import HubRoute, Query, RoutingError
 from splice.rtmp_door.connection import RtmpConnection
 from splice.rtmp_door.player import RtmpPlayer
 from splice.rtmp_door.requests import Ask, ConnectedClient, RefusedRequestError, RtmpRules, require_name
 from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
-__all__ = ["FindStream", "Playing"]
+__all__ = ["Playing"]
 
 _log = structlog.get_logger()
-
-
-class FindStream(Protocol):
-    """Finds the live stream that a player asks for, and holds it while the block runs."""
-
-    def __call__(self, app: str, stream: str, src: str | None) -> AbstractAsyncContextManager[LiveStream]: ...
 
 
 class Playing:
     """Serves those who play."""
 
-    def __init__(self, find_stream: FindStream, viewers: Viewers) -> None:
-        self._find_stream: Final = find_stream
+    def __init__(self, finder: StreamFinder, viewers: Viewers) -> None:
+        self._finder: Final = finder
         self._viewers: Final = viewers
 
     async def serve(
@@ -57,6 +53,7 @@ class Playing:
         name = request.play.stream
         require_name(request, name, Code.PLAY_STREAM_NOT_FOUND)
         arguments = client.arguments(request.play.query)
+        tracks = _tracks(request, arguments, rules.of_app(client.app))
         asked = PlayRequest(
             client_id=self._viewers.next_id(),
             address=connection.socket.address,
@@ -67,37 +64,53 @@ class Playing:
             arguments=arguments,
             caller=client.caller,
         )
-        await ask(rules.access.may_play(asked), request, Code.PLAY_FAILED)
+        redirect = await ask(rules.of_app(asked.app).access.may_play(asked), request, Code.PLAY_FAILED)
         try:
-            await self._let_in(connection, asked, request, rules)
+            await self._let_in(connection, asked, redirect, request, rules, tracks)
         finally:
-            rules.access.play_ended(asked)
+            rules.of_app(asked.app).access.play_ended(asked)
 
     async def _let_in(
-        self, connection: RtmpConnection, asked: PlayRequest, request: PlayRequested, rules: RtmpRules
+        self,
+        connection: RtmpConnection,
+        asked: PlayRequest,
+        redirect: Renamed | Pulled | None,
+        request: PlayRequested,
+        rules: RtmpRules,
+        tracks: Tracks,
     ) -> None:
         """Serve a player who may watch, if there is room and the stream."""
         src, app, name = asked.src, asked.app, asked.stream
+        if isinstance(redirect, Renamed):
+            name = redirect.stream
+        elif redirect is not None:
+            src, app, name = redirect.origin, redirect.app, redirect.stream
         try:
             self._viewers.check_room(asked.address, (src, app, name))
+            route = self._finder.settle_live(rules.router, Query(src, None, app, name))
+            origin = None if isinstance(route, HubRoute) else route.origin.name
+            if origin != src:  # by the default origin: it is that one's stream which counts its viewers
+                self._viewers.check_room(asked.address, (origin, app, name))
         except LimitReachedError as error:
             raise RefusedRequestError(request, Code.CONNECT_REJECTED, as_sentence(str(error))) from None
+        except RoutingError as error:
+            raise RefusedRequestError(request, Code.PLAY_STREAM_NOT_FOUND, as_sentence(error.detail)) from None
         viewer = Viewer(
             id=asked.client_id,
             peer=connection.socket.peer,
             address=asked.address,
             route="hub",
-            origin=src,
+            origin=origin,
             app=app,
             stream=name,
             protocol="rtmp",
         )
-        log = _log.bind(id=viewer.id, peer=viewer.peer, route="hub", origin=src, app=app, stream=name)
+        log = _log.bind(id=viewer.id, peer=viewer.peer, route="hub", origin=origin, app=app, stream=name)
         log.info("viewer.start")
         reason = EndReason.ERROR
         try:
-            with self._viewers.present(viewer), viewer.scope:
-                reason = await self._serve_player(connection, request, viewer, rules, src)
+            with self._viewers.present(viewer), rules.of_app(asked.app).access.updated(asked, viewer), viewer.scope:
+                reason = await self._serve_player(connection, request, viewer, self._finder.found(route), rules, tracks)
         except (RoutingError, OriginError) as error:
             reason = EndReason.REFUSED
             raise RefusedRequestError(request, Code.PLAY_STREAM_NOT_FOUND, as_sentence(error.detail)) from None
@@ -117,7 +130,13 @@ class Playing:
         return await feed(subscriber, client.socket, stall_s=stall_s)
 
     async def _serve_player(
-        self, connection: RtmpConnection, request: PlayRequested, viewer: Viewer, rules: RtmpRules, src: str | None
+        self,
+        connection: RtmpConnection,
+        request: PlayRequested,
+        viewer: Viewer,
+        found: AbstractAsyncContextManager[LiveStream],
+        rules: RtmpRules,
+        tracks: Tracks,
     ) -> EndReason:
         player = RtmpPlayer(connection, request)
         reason = EndReason.VIEWER_LEFT
@@ -130,10 +149,10 @@ class Playing:
 
             nursery.start_soon(listen)
             try:
-                async with self._find_stream(viewer.app, viewer.stream, src) as live:
-                    subscriber = player.accept(live, viewer)
+                async with found as live:
+                    subscriber = player.accept(live, viewer, tracks)
                     with live.subscribed(subscriber):
-                        viewer.begun()
+                        viewer.begun(live.now_ms)
                         if player.hear():
                             reason = await self._feed(connection.socket, subscriber, rules.stall_s)
             except (RoutingError, OriginError) as error:
@@ -159,3 +178,11 @@ def _source(request: Request, arguments: str) -> str | None:
     src = unquote(src)
     require_name(request, src, Code.PLAY_STREAM_NOT_FOUND)
     return src
+
+
+def _tracks(request: Request, arguments: str, rules: AppRules) -> Tracks:
+    """What a player is sent."""
+    try:
+        return rules.tracks_for(arguments)
+    except AccessRefusedError as error:
+        raise RefusedRequestError(request, Code.PLAY_FAILED, as_sentence(error.detail)) from None

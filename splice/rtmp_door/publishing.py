@@ -85,7 +85,7 @@ class Publishing:
         app = asked.app
         name = redirect.stream if isinstance(redirect, Renamed) else asked.stream
         try:
-            self._publishers.check_room()
+            self._publishers.check_room(app, replaces=self._hub.publisher(app, name))
         except LimitReachedError as error:
             raise RefusedRequestError(request, Code.CONNECT_REJECTED, as_sentence(str(error))) from None
         publisher = Publisher(

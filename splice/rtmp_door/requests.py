@@ -8,7 +8,7 @@ from protocol.rtmp import ConnectRequested, Request
 from splice.access import Caller
 from splice.app_rules import RulesOf
 from splice.hub.passage import Passage
-from splice.routing import is_name
+from splice.routing import Router, is_name
 
 __all__ = ["Ask", "ConnectedClient", "RefusedRequestError", "RtmpRules", "require_name"]
 
@@ -20,6 +20,7 @@ class RtmpRules:
     """What of the configuration a connection is judged and served by; a reload puts another in place.
 
     Args:
+        router: says where streams are.
         of_app: what holds for one application; its `access` says who may publish and play.
         head_s: seconds from accept to publish or play.
         publish_idle_s: seconds without media from a publisher.
@@ -27,6 +28,7 @@ class RtmpRules:
         pending: how many connections may neither publish nor play yet.
     """
 
+    router: Router
     of_app: RulesOf
     head_s: float
     publish_idle_s: float

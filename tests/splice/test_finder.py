@@ -1,13 +1,15 @@
 """Finding a live stream: published here, pulled from an origin, or nowhere."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from splice.access import HookCalls, Hooks
 from splice.config import OriginSettings
+from splice.demand import Demand
 from splice.finder import StreamFinder
 from splice.hub import Hub, HubLimits, LiveStream
 from splice.routing import HubRoute, Origin, Query, RelayRoute, Route, Router, RoutingError, SpliceRoute
@@ -35,13 +37,23 @@ class Finding:
     """A finder with its hub and its pulls."""
 
     def __init__(self, nursery: trio.Nursery, *, wait_s: float = 0.0, default_origin: str = "") -> None:
-        self.hub = Hub(nursery, limits=lambda app: HubLimits(), takeover_s=5)
+        self.hub = Hub(nursery, limits=lambda app: HubLimits(), takeover_s=lambda app: 5.0)
         self.pulls = PulledStreams()
         self.router = Router(live_paths=("/live",), origins=ORIGINS, default_origin=default_origin)
-        self.finder = StreamFinder(self.hub, self.pulls, wait_s=lambda app: wait_s)
+        demand = Demand(
+            nursery,
+            self.hub,
+            HookCalls(nursery, user_agent="splice/test"),
+            hooks=lambda app: Hooks({}, timeout_s=1, allow_on_failure=False),
+            idle_s=lambda app: 10.0,
+        )
+        self.finder = StreamFinder(self.hub, self.pulls, demand, wait_s=lambda app: wait_s)
 
     def route(self, src: str | None, stream: str = "test") -> Route:
         return self.finder.settle(self.router.route(Query(src, None, "myapp", stream), b"/live"))
+
+    def found_for_player(self, src: str | None) -> AbstractAsyncContextManager[LiveStream]:
+        return self.finder.found(self.finder.settle_live(self.router, Query(src, None, "myapp", "test")))
 
 
 def publisher(stream: str = "test") -> Publisher:
@@ -115,7 +127,7 @@ async def test_the_default_origin_may_be_one_that_is_spliced(autojump_clock: Moc
 @pytest.mark.parametrize("src", ["a", "b"])
 async def test_a_player_gets_by_a_pull_what_http_would_splice(autojump_clock: MockClock, src: str) -> None:
     async with finding() as found:
-        async with found.finder.found_for_player(found.router, "myapp", "test", src):
+        async with found.found_for_player(src):
             assert found.pulls.held == [(src, "myapp", "test")]
         assert found.pulls.held == []
 
@@ -125,16 +137,16 @@ async def test_a_player_without_src_gets_the_hubs_stream_or_the_default_origins(
     autojump_clock: MockClock, default: str
 ) -> None:
     async with finding(default_origin=default) as found:
-        async with found.finder.found_for_player(found.router, "myapp", "test", None):
+        async with found.found_for_player(None):
             assert found.pulls.held == [(default, "myapp", "test")]
         with found.hub.published(publisher()) as live:
-            async with found.finder.found_for_player(found.router, "myapp", "test", None) as stream:
+            async with found.found_for_player(None) as stream:
                 assert stream is live
 
 
 async def test_a_player_who_names_no_origin_of_ours_is_refused(autojump_clock: MockClock) -> None:
     async with finding() as found:
         with pytest.raises(RoutingError) as refused:
-            async with found.finder.found_for_player(found.router, "myapp", "test", "nowhere"):
+            async with found.found_for_player("nowhere"):
                 pass
     assert refused.value.status == 404

@@ -31,7 +31,7 @@ class AdminHouse:
         self._places: dict[Viewer, ExitStack] = {}
         self.viewers = Viewers(limit=10_000, limit_per_address=0)
         self.publishers = Publishers(limit=100)
-        self.hub = Hub(nursery, limits=lambda app: HubLimits(merge_s=0), takeover_s=5)
+        self.hub = Hub(nursery, limits=lambda app: HubLimits(merge_s=0), takeover_s=lambda app: 5.0)
         self.pulls: list[tuple[str, LiveStream, Publisher]] = []
         self.origins = {
             "a": OriginSettings(url="http://10.0.0.8:8080"),

@@ -10,14 +10,14 @@ import trio.testing
 
 from protocol import NEED_DATA
 from protocol.flv import FlvDecoder, Tag
-from splice.config import OriginAddress
+from splice.config import OriginAddress, OriginSettings
 from splice.hub import FLV, HubLimits, LiveStream, Subscriber
 from splice.hub.pull import Pulls, PullTimeouts
 from splice.routing import Origin
 from splice.stats import Publishers
 from tests.splice.hub.servers import open_descriptors
 
-__all__ = ["LIMITS", "Watching", "asking", "origin_at", "refused_port", "relaying"]
+__all__ = ["LIMITS", "Watching", "asking", "origin_at", "origin_of", "refused_port", "relaying"]
 
 LIMITS = HubLimits(merge_s=0.0, republish_grace_s=10.0)
 
@@ -33,14 +33,13 @@ async def relaying(
     """Pulls in a nursery of their own; once it is left, every descriptor and task of theirs must be gone."""
     await trio.testing.wait_all_tasks_blocked(0.01)
     before = open_descriptors()
+    timeouts = PullTimeouts(connect_s=5.0, origin_head_s=10.0, first_tag_s=5.0, stall_s=30.0, idle_stop_s=idle_stop_s)
     tasks = trio.lowlevel.current_statistics().tasks_living
     async with trio.open_nursery() as nursery:
         yield Pulls(
             nursery,
             limits=lambda app: limits,
-            timeouts=PullTimeouts(
-                connect_s=5.0, origin_head_s=10.0, first_tag_s=5.0, stall_s=30.0, idle_stop_s=idle_stop_s
-            ),
+            timeouts=lambda app: timeouts,
             publishers=Publishers(limit=10) if publishers is None else publishers,
             user_agent="splice/test",
             jitter=jitter,
@@ -55,6 +54,11 @@ def origin_at(*ports: int, scheme: str = "http", target: str = "", allowed: tupl
     """An origin named a, at these ports."""
     addresses = tuple(OriginAddress(scheme, "127.0.0.1", port) for port in ports)
     return Origin("a", addresses, target, frozenset(allowed))
+
+
+def origin_of(*urls: str, **more: object) -> Origin:
+    """A relayed origin named a, as an operator writes it."""
+    return Origin.from_settings("a", OriginSettings.model_validate({"urls": urls, "mode": "relay"} | more))
 
 
 def refused_port() -> int:

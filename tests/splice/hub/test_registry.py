@@ -27,7 +27,7 @@ async def open_hub(
         hub = Hub(
             nursery,
             limits=limits or (lambda app: HubLimits(merge_s=0.0, republish_grace_s=grace_s)),
-            takeover_s=takeover_s,
+            takeover_s=lambda app: takeover_s,
         )
         yield hub
         await trio.sleep(grace_s + 1)
