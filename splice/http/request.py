@@ -196,6 +196,12 @@ def _target_too_long() -> RequestError:
 def _parse_request_line(line: bytes) -> _RequestLine:
     # request-line   = method SP request-target SP HTTP-version                   (RFC 9112, 3)
     parts = line.split(b" ")
+    if not line or (parts[0] == b"PROXY" and len(parts) != 3):
+        # Version 2 of the header begins with two empty lines, so that it passes for no request.
+        begins = "is a PROXY header's" if line else "is empty, as where a PROXY header begins"
+        raise MalformedError(
+            f"the request line {begins}, and such are taken from trusted_proxies alone, where proxy_protocol says so"
+        )
     if len(parts) != 3 or not all(parts):
         raise MalformedError("the request line is a method, a target and HTTP/1.1, with one space between them")
     method, target, version_text = parts
