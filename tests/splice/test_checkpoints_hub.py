@@ -1,0 +1,365 @@
+"""Strict cancellation on the hub route, at every step: DESIGN, section 4, at each checkpoint that a task passes.
+
+A life is lived again and again, and its task is cut at its first step, its second and so on: cancelled, as by a stop;
+ended by the operator; or left by its client. Each time all is as before: descriptors, tasks, registrations, tables,
+subscriptions. Where a cut is made, the other side of the life may see anything but a wait without end.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from protocol.rtmp import MediaKind, parse_url
+from splice.http import LAST_CHUNK, chunk
+from splice.hub import HubLimits, LiveStream
+from splice.hub.pull import Pulls
+from splice.origins import OriginError
+from splice.routing import Origin
+from splice.stats import EndReason, Publishers
+from tests.splice.cuts import Cuts, Moment, cut_at_every_step
+from tests.splice.hub.pulling import origin_at, relaying
+from tests.splice.hub.servers import (
+    AUDIO_FRAME,
+    CHUNKED_HEAD,
+    KEYFRAME,
+    OPENING,
+    Connection,
+    HttpOrigin,
+    RtmpPeer,
+    RtmpServer,
+    Server,
+    flv,
+    plays,
+    plays_rtmp,
+    silent_rtmp,
+)
+from tests.splice.hub_house import House, RtmpClient, descriptors, inter_frame, open_house, reset
+from tests.splice.splice_house import Viewer
+from tests.splice.websocket_client import raw_handshake
+
+LIVE = "/live?app=myapp&stream=test"
+PULLED = "/live?src=b&app=myapp&stream=test"
+SOON = {"republish_grace_s": 0.05, "idle_stop_s": 0.05, "wait_for_stream_s": 5}
+BRIEF = HubLimits(merge_s=0, republish_grace_s=0.05)
+A_LIFE_TAKES_S = 100
+
+BOTH_MOMENTS = pytest.mark.parametrize("moment", Moment)
+
+
+class Census(NamedTuple):
+    """What must be as before."""
+
+    descriptors: int
+    tasks: int
+    viewers: int
+    viewers_counted: int
+    publishers: int
+    streams: int
+    awaited_streams: int
+    pulls: int
+    rtmp_pending: int
+    unfinished_bytes: int
+    registrations: int
+
+
+def census(house: House) -> Census:
+    server = house.server
+    return Census(
+        descriptors(),
+        trio.lowlevel.current_statistics().tasks_living,
+        len(house.viewers),
+        len(house.viewers._counts),
+        len(house.publishers),
+        len(house.hub),
+        len(house.hub._awaited),
+        len(server._pulls._pulls),
+        house.rtmp_door.pending,
+        house.unfinished_bytes,
+        server._pump.registrations,
+    )
+
+
+class Player:
+    """A viewer by RTMP, with the few words that all viewers of this module have."""
+
+    def __init__(self, stream: trio.SocketStream, query: str) -> None:
+        self.stream = stream
+        self._client = RtmpClient(stream, parse_url(f"rtmp://door/myapp/test{query}"))
+
+    async def ask(self) -> None:
+        await self._client.connect()
+        await self._client.send(self._client.session.play())
+
+    async def until(self, label: bytes) -> None:
+        while not (await self._client.next_media()).payload.endswith(label):
+            pass
+
+    async def ended(self) -> None:
+        await self._client.last_event()
+
+    def close(self) -> None:
+        self.stream.socket.close()
+
+
+class HttpViewer(Viewer):
+    """A viewer by HTTP or WebSocket that reads no framing: the labels are found without."""
+
+    def __init__(self, stream: trio.SocketStream, request: bytes) -> None:
+        super().__init__(stream)
+        self._request = request
+
+    async def ask(self) -> None:
+        await self.send(self._request)
+
+
+class Way(NamedTuple):
+    """A way of viewing: which door, and who comes there for `target`."""
+
+    door: str
+    viewer: Callable[[trio.SocketStream, str], Any]
+
+
+WAYS = {
+    "HTTP-FLV": Way(
+        "door", lambda stream, target: HttpViewer(stream, f"GET {target} HTTP/1.1\r\nHost: d\r\n\r\n".encode())
+    ),
+    "HTTP/1.0": Way("door", lambda stream, target: HttpViewer(stream, f"GET {target} HTTP/1.0\r\n\r\n".encode())),
+    "WS-FLV": Way("door", lambda stream, target: HttpViewer(stream, raw_handshake(target))),
+    "RTMP": Way("rtmp_door", lambda stream, target: Player(stream, "?src=b" if "src=b" in target else "")),
+}
+BY_EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+@contextmanager
+def whole_unless_cut(cuts: Cuts) -> Iterator[None]:
+    """For what a client does: it must go through where nobody has cut."""
+    try:
+        yield
+    except (AssertionError, trio.BrokenResourceError, trio.ClosedResourceError):
+        if not cuts.made:
+            raise
+
+
+@asynccontextmanager
+async def nothing_left(house: House) -> AsyncIterator[None]:
+    """For a life: within seconds of its end all is as before."""
+    await wait_all_tasks_blocked()
+    before = census(house)
+    streams: list[LiveStream] = []
+    house.hub.on_stream.append(streams.append)
+    with trio.fail_after(A_LIFE_TAKES_S):
+        yield
+        while house._connections.child_tasks or len(house.hub) or house.server._pulls._pulls:
+            await trio.sleep(0.1)
+        await wait_all_tasks_blocked()
+    house._clients.clear()
+    house.hub.on_stream.remove(streams.append)
+    assert census(house) == before
+    assert not any(stream.viewers for stream in streams)
+
+
+def leave(stream: trio.SocketStream) -> None:
+    """What a client looks like whose machine was killed."""
+    if stream.socket.fileno() >= 0:
+        reset(stream)
+        stream.socket.close()
+
+
+def kick(house: House) -> None:
+    for record in (*house.viewers, *house.publishers):
+        record.end(EndReason.KICKED)
+
+
+CUTS = ["cancelled", "kicked", "left"]
+
+
+def dial(house: House, way: str, cuts: Cuts, cut: str | None) -> trio.SocketStream:
+    """A connection to a door, whose task is cut in this manner; None: not at all."""
+    serve = getattr(house, way).serve
+    if cut is None:
+        return house.dial(serve)
+    manners: dict[str, Callable[[trio.CancelScope], None]] = {
+        "cancelled": lambda scope: scope.cancel(),
+        "kicked": lambda scope: kick(house),
+        "left": lambda scope: leave(stream),
+    }
+    stream = house.dial(cuts.serving(serve, manners[cut]))
+    return stream
+
+
+@pytest.mark.parametrize("end", ["the stream ends", "the viewer leaves"])
+@pytest.mark.parametrize("cut", CUTS)
+@BOTH_MOMENTS
+@BY_EVERY_WAY
+async def test_a_viewer_of_the_hub_is_cut_at_every_step(
+    way: Way, moment: Moment, cut: str, end: str, autojump_clock: MockClock
+) -> None:
+    async def live(cuts: Cuts) -> None:
+        async with nothing_left(house):
+            publisher = house.rtmp()
+            viewer = way.viewer(dial(house, way.door, cuts, cut), LIVE)
+            with whole_unless_cut(cuts):
+                await viewer.ask()
+                await wait_all_tasks_blocked()  # it waits for the stream
+                await publisher.publish()
+                await publisher.begin(label=b"the first")
+                await viewer.until(b"the first")
+                await publisher.video(40, inter_frame(b"the second"))
+                await viewer.until(b"the second")
+                if end == "the stream ends":
+                    await publisher.leave()
+                    await viewer.ended()
+            viewer.close()
+            await publisher.leave()
+
+    async with open_house(hub=SOON) as house:
+        assert await cut_at_every_step(live, moment) > 8
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@BOTH_MOMENTS
+async def test_a_publisher_is_cut_at_every_step(moment: Moment, cut: str, autojump_clock: MockClock) -> None:
+    async def live(cuts: Cuts) -> None:
+        async with nothing_left(house):
+            publisher = RtmpClient(dial(house, "rtmp_door", cuts, cut), parse_url("rtmp://door/myapp/test"))
+            viewer = WAYS["HTTP-FLV"].viewer(house.dial(house.door.serve), LIVE)
+            with whole_unless_cut(cuts):
+                await viewer.ask()
+                await publisher.publish()
+                await publisher.begin(label=b"the first")
+                await viewer.until(b"the first")
+                await publisher.send(publisher.session.close_stream())
+                await viewer.ended()
+            viewer.close()
+            publisher.stream.socket.close()
+
+    async with open_house(hub=SOON) as house:
+        assert await cut_at_every_step(live, moment) > 8
+
+
+async def ends_at_once(connection: Connection) -> None:
+    """An HTTP origin's stream: a few tags, and its end."""
+    await connection.send(CHUNKED_HEAD)
+    tags = flv(*OPENING, (MediaKind.AUDIO, 40, AUDIO_FRAME))
+    for piece in (tags[:20], tags[20:]):
+        await connection.send(chunk(piece))
+    await connection.send(LAST_CHUNK)
+
+
+def until_cut(script: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """A server's script that ends where the door breaks off."""
+
+    async def play(connection: Connection) -> None:
+        try:
+            await script(connection)
+        except trio.BrokenResourceError:
+            pass
+
+    return play
+
+
+def http_origin() -> tuple[Server, str]:
+    """Plays a stream, and breaks off, the first time; then it ends the stream."""
+    return HttpOrigin(until_cut(plays(0.5)), until_cut(ends_at_once)), "http"
+
+
+def rtmp_origin() -> tuple[Server, str]:
+    """The same by RTMP."""
+    return RtmpServer(until_cut(plays_rtmp(0.5)), until_cut(plays_rtmp(0.5, ends=True))), "rtmp"
+
+
+BY_BOTH_PROTOCOLS = pytest.mark.parametrize("made_origin", [http_origin, rtmp_origin])
+
+
+@BY_BOTH_PROTOCOLS
+@pytest.mark.parametrize("cut", CUTS)
+@BOTH_MOMENTS
+@BY_EVERY_WAY
+async def test_a_viewer_of_a_pull_is_cut_at_every_step(
+    way: Way, moment: Moment, cut: str, made_origin: Callable[[], tuple[Server, str]], autojump_clock: MockClock
+) -> None:
+    async def live(cuts: Cuts) -> None:
+        server, scheme = made_origin()
+        async with server.listening():
+            origins = {"b": {"url": f"{scheme}://127.0.0.1:{server.port}", "mode": "relay"}}
+            async with open_house(hub=SOON, origins=origins) as house, nothing_left(house):
+                viewer = way.viewer(dial(house, way.door, cuts, cut), PULLED)
+                with whole_unless_cut(cuts):
+                    await viewer.ask()
+                    await viewer.until(KEYFRAME)
+                    await viewer.ended()
+                viewer.close()
+
+    assert await cut_at_every_step(live, moment) > 8
+
+
+async def watch_to_the_end(pulls: Pulls, origin: Origin) -> None:
+    try:
+        async with pulls.watched(origin, "myapp", "test") as live:
+            await live.ended.wait()
+    except OriginError:
+        pass
+
+
+@BY_BOTH_PROTOCOLS
+@pytest.mark.parametrize("cut", ["cancelled", "kicked"])
+@BOTH_MOMENTS
+async def test_a_pull_is_cut_at_every_step_and_tells_who_watches(
+    moment: Moment, cut: str, made_origin: Callable[[], tuple[Server, str]], autojump_clock: MockClock
+) -> None:
+    async def live(cuts: Cuts) -> None:
+        server, scheme = made_origin()
+        publishers = Publishers(limit=10)
+
+        def kick_pulls() -> None:
+            for pull in pulls._pulls.values():
+                pull.publisher.end(EndReason.KICKED)
+
+        async with server.listening(), relaying(limits=BRIEF, publishers=publishers) as pulls:
+            cuts.watch(pulls._nursery, pulls._nursery.cancel_scope.cancel if cut == "cancelled" else kick_pulls)
+            # The cancellation is the pulls' own: who watches is left, and must be told.
+            with trio.CancelScope(shield=True), trio.fail_after(A_LIFE_TAKES_S):
+                async with trio.open_nursery() as viewers:
+                    origin = origin_at(server.port, scheme=scheme)
+                    viewers.start_soon(watch_to_the_end, pulls, origin)
+                    viewers.start_soon(watch_to_the_end, pulls, origin)
+                while pulls._pulls:
+                    await trio.sleep(0.5)
+            assert len(publishers) == 0
+
+    assert await cut_at_every_step(live, moment) > 20
+
+
+@pytest.mark.parametrize("cut", ["cancelled", "left"])
+@BOTH_MOMENTS
+async def test_a_forward_is_cut_at_every_step(moment: Moment, cut: str, autojump_clock: MockClock) -> None:
+    async def live(cuts: Cuts) -> None:
+        server = RtmpServer(leaves_soon, silent_rtmp)
+        async with server.listening():
+            forward = {"streams": "*", "to": f"rtmp://127.0.0.1:{server.port}/backup"}
+            async with (
+                open_house(hub=SOON, forward=[forward]) as house,
+                nothing_left(house),
+                trio.open_nursery() as forwards,
+            ):
+                house.server._forwards._nursery = forwards
+                cuts.watch(forwards, forwards.cancel_scope.cancel if cut == "cancelled" else server.drop)
+                with trio.CancelScope(shield=True):  # the cancellation is the forward's own
+                    publisher = await house.rtmp().publish()
+                    await publisher.begin()
+                    await trio.sleep(5)  # in which it is lost, pauses, and connects again
+                    await publisher.video(40, KEYFRAME)
+                    await trio.sleep(0.1)
+                    await publisher.leave()
+
+    assert await cut_at_every_step(live, moment) > 20
+
+
+async def leaves_soon(peer: RtmpPeer) -> None:
+    """A target that breaks off as soon as it has taken something."""
+    while not peer.media:
+        await trio.sleep(0.1)
