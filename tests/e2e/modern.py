@@ -12,9 +12,9 @@ import trio
 
 from tests.e2e.processes import Child, running
 
-__all__ = ["CODECS", "Packets", "packets_of", "publishing_file", "record"]
+__all__ = ["CODECS", "FFMPEG", "Packets", "packets_of", "publishing_file", "record"]
 
-_FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 _PICTURE = "-f lavfi -i testsrc2=size=160x90:rate=25"
 _TONE = "-f lavfi -i sine=frequency=440:sample_rate=48000"
 _HEVC = "-c:v libx265 -x265-params log-level=none:keyint=25:bframes=0 -preset ultrafast"
@@ -63,7 +63,7 @@ async def record(codecs: str, file: Path, *, seconds: float = 3) -> Path:
     """
     encoded = file.with_suffix(".encoded.flv")
     for arguments in (f"{codecs} -t {seconds} -f flv {encoded}", f"-i {encoded} -map 0 -c copy -f flv {file}"):
-        await trio.run_process([_FFMPEG, *shlex.split(f"-nostdin -v error -y {arguments}")], capture_stderr=True)
+        await trio.run_process([FFMPEG, *shlex.split(f"-nostdin -v error -y {arguments}")], capture_stderr=True)
     return file
 
 
@@ -71,7 +71,7 @@ async def record(codecs: str, file: Path, *, seconds: float = 3) -> Path:
 async def publishing_file(file: Path, url: str) -> AsyncIterator[Child]:
     """Publish a file in real time and in a loop, its packets as they are."""
     arguments = f"-nostdin -hide_banner -nostats -progress - -stats_period 0.1 -re -stream_loop -1 -i {file}"
-    command = [_FFMPEG, *shlex.split(f"{arguments} -map 0 -c copy -f flv {url}")]
+    command = [FFMPEG, *shlex.split(f"{arguments} -map 0 -c copy -f flv {url}")]
     async with running(*command, name="ffmpeg 9, publishing") as child:
         await child.printed(r"^out_time_ms=[1-9]")
         yield child
@@ -80,7 +80,7 @@ async def publishing_file(file: Path, url: str) -> AsyncIterator[Child]:
 async def packets_of(source: str | Path, *, seconds: float | None = None) -> Packets:
     """Read a file or a stream, for so many seconds of it, without decoding it."""
     until = "" if seconds is None else f"-t {seconds}"
-    command = [_FFMPEG, *shlex.split(f"-nostdin -v error -i {source} -map 0:v -map 0:a -c copy {until} -f framemd5 -")]
+    command = [FFMPEG, *shlex.split(f"-nostdin -v error -i {source} -map 0:v -map 0:a -c copy {until} -f framemd5 -")]
     with trio.fail_after(20):
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
     assert done.returncode == 0, f"ffmpeg 9 could not read {source}: {done.stderr.decode(errors='replace')}"
