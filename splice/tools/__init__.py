@@ -12,5 +12,6 @@ TOOLS: Final = {
     "import": "splice.tools.nginx_import",
     "probe": "splice.tools.probe",
     "sign": "splice.tools.sign",
+    "top": "splice.tools.top",
 }
 """A tool's name on the command line, and its module."""
