@@ -8,9 +8,24 @@ import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
-__all__ = ["TrustedProxies"]
+__all__ = ["ForwardedForError", "TrustedProxies"]
 
-_WITH_PORT: Final = re.compile(r"(?:(?P<v4>[0-9.]+)|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::[0-9]{1,5})?")
+# An address in the forms of the field Forwarded (RFC 7239, 6), which some proxies write here too: with a port (Azure's
+# gateways), in brackets, in quotes.
+_NODE: Final = re.compile(
+    r"""(?P<quote>"?)(?:(?P<v4>[0-9.]+)(?::[0-9]{1,5})?|\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|"""
+    r"""(?P<bare_v6>[0-9A-Fa-f:.]+))(?P=quote)"""
+)
+
+
+class ForwardedForError(Exception):
+    """A trusted proxy has said something of its client that is no address; the message says what to do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the last entry of X-Forwarded-For is no address: let the proxy append its client's, or take the proxy out "
+            "of trusted_proxies"
+        )
 
 
 class TrustedProxies:
@@ -30,16 +45,15 @@ class TrustedProxies:
         Args:
             peer: the address that the connection came from.
             forwarded_for: the request's X-Forwarded-For, its field lines joined by commas.
+
+        Raises:
+            ForwardedForError: a proxy's entry is no address. Whose request it is, nobody knows; to take it for the
+                proxy's own would let in whom a list denies.
         """
         client = peer
-        hops = (forwarded_for or b"").decode("latin-1").split(",")
+        hops = forwarded_for.decode("latin-1").split(",") if forwarded_for else []
         while hops and self.trusts(client):
-            hop = _parse(_without_port(hops.pop().strip()))
-            if hop is None or "%" in str(hop):
-                # Not an address, or one with a zone of another machine, which may hold any text (RFC 4007, 11.2):
-                # whoever wrote it knows no better than the proxy behind it.
-                break
-            client = str(hop)
+            client = str(_parse_hop(hops.pop().strip()))
         return client
 
     def forwarded_for(self, peer: str, forwarded_for: bytes | None) -> bytes:
@@ -49,10 +63,13 @@ class TrustedProxies:
         return peer.encode()
 
 
-def _without_port(text: str) -> str:
-    """The address of a hop: some gateways write `192.0.2.7:49152`, or `[2001:db8::7]:49152`."""
-    match = _WITH_PORT.fullmatch(text)
-    return text if match is None else match["v4"] or match["v6"]
+def _parse_hop(text: str) -> IPv4Address | IPv6Address:
+    match = _NODE.fullmatch(text)
+    # A zone is of another machine, and may hold any text (RFC 4007, 11.2); the pattern knows none.
+    address = None if match is None else _parse(match["v4"] or match["v6"] or match["bare_v6"])
+    if address is None:
+        raise ForwardedForError
+    return address
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:

@@ -22,7 +22,7 @@ from splice.gateway import Gateway
 from splice.http import Fields, RequestError, RequestHead
 from splice.hub import LiveStream, Tracks
 from splice.origins import OriginError
-from splice.proxies import TrustedProxies
+from splice.proxies import ForwardedForError, TrustedProxies
 from splice.routing import HubRoute, Query, Route, Router, RoutingError, SpliceRoute, renamed_target
 from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
 
@@ -160,7 +160,7 @@ class Reception:
             by_websocket = visit.upgrades(head)
             if by_websocket:
                 _require_allowed_page(head, rules.cors)
-            client = rules.proxies.client(visit.address, head.get(b"x-forwarded-for"))
+            client = _client(rules.proxies, visit.address, head)
             asked = _play_request(self._viewers.next_id(), client, visit.scheme, head, query)
             if rules.of_app(asked.app).access.asks_about_viewers:
                 redirect = await visit.unless_left(lambda: rules.of_app(asked.app).access.may_play(asked))
@@ -247,6 +247,13 @@ class Reception:
                 visit.abort()
             extra = {} if status is None else {"status": status}
             log.info("viewer.end", **viewer.figures, reason=reason, **extra)
+
+
+def _client(proxies: TrustedProxies, address: str, head: RequestHead) -> str:
+    try:
+        return proxies.client(address, head.get(b"x-forwarded-for"))
+    except ForwardedForError as error:
+        raise RefusedError(400, str(error)) from None
 
 
 def _play_request(client_id: str, address: str, scheme: str, head: RequestHead, query: Query) -> PlayRequest:

@@ -18,7 +18,7 @@ from typing import Final
 
 import trio
 
-from splice.proxies import TrustedProxies
+from splice.proxies import ForwardedForError, TrustedProxies
 
 __all__ = ["SESSION_COOKIE", "SESSION_S", "AccessRules", "Caller", "Guard", "RefusedError"]
 
@@ -94,8 +94,15 @@ class Caller:
         self.name: Final = _host_name(self._host)
 
     def client(self, proxies: TrustedProxies) -> str:
-        """The client's address, which may stand behind a trusted proxy."""
-        return proxies.client(self.peer, b",".join(self._fields.get(b"x-forwarded-for", [])) or None)
+        """The client's address, which may stand behind a trusted proxy.
+
+        Raises:
+            RefusedError: 400, where that proxy's word is no address.
+        """
+        try:
+            return proxies.client(self.peer, b",".join(self._fields.get(b"x-forwarded-for", [])) or None)
+        except ForwardedForError as error:
+            raise RefusedError(400, str(error)) from None
 
     @property
     def is_straight_from_loopback(self) -> bool:
@@ -158,7 +165,7 @@ class Guard:
         """Make sure that whoever calls may. Where wrong tokens came from, the next one is looked at later and later.
 
         Raises:
-            RefusedError: 401, or 429 where too many wait already.
+            RefusedError: 401, 429 where too many wait already, or 400 where nobody knows who calls.
 
         A cancellation leaves the place in the queue taken.
         """

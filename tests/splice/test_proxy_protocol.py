@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from tests.splice.splice_house import FLV, FakeOrigin
-from tests.splice.test_server import RunningDoor, a_door, get, settings, stopped
+from tests.splice.test_server import WATCH_DEMO, RunningDoor, a_door, get, settings, stopped
 
 WATCH = "/live?src=a&app=myapp&stream=test"
 OK = b"HTTP/1.1 200 OK\r\n" + FLV + b"\r\n"
@@ -98,6 +98,22 @@ async def test_a_proxy_that_sends_no_header_is_closed_on_and_nobody_else_is_dist
         seen = b""
         while not seen.endswith(b"second"):
             seen += await viewer.receive_some(65536)
+
+
+async def test_an_entry_of_a_proxys_that_is_no_address_passes_no_list() -> None:
+    start = settings(trusted_proxies="127.0.0.0/8", play={"allow": ["127.0.0.0/8", "192.0.2.0/24"]})
+    async with a_door(start, demo=True) as door:
+        for entry in ("unknown", "192.0.2.7, unknown", "192.0.2.7,"):
+            refusal = await answered(door, get(WATCH_DEMO, f"X-Forwarded-For: {entry}"))
+            assert refusal.startswith(b"HTTP/1.1 400 ")
+            assert b"X-Forwarded-For is no address: let the proxy append its client's" in refusal
+        for entry in ("192.0.2.7:5678", '"192.0.2.7:5678"', "unknown, 192.0.2.7"):
+            async with await door.watching(WATCH_DEMO, f"X-Forwarded-For: {entry}"):
+                pass
+        assert b" 403 " in await answered(door, get(WATCH_DEMO, 'X-Forwarded-For: "[2001:db8::7]:80"'))
+        await door.logged("viewer.end", 3)
+        assert {event["client"] for event in door.events("viewer.start")} == {CLIENT}
+        assert await stopped(door) == 0
 
 
 async def test_a_reload_agrees_on_headers_and_takes_the_agreement_back() -> None:

@@ -243,6 +243,13 @@ async def test_guesses_count_for_the_client_behind_a_trusted_proxy(autojump_cloc
     assert trio.current_time() == before
 
 
+async def test_a_trusted_proxy_that_names_no_address_is_told_so_and_guesses_for_nobody() -> None:
+    door = guard(proxies=("10.0.0.0/8",))
+    for token in (TOKEN, "wrong"):
+        fields = ("x-forwarded-for", "unknown"), ("authorization", f"Bearer {token}")
+        assert await status(door, caller(*fields, peer="10.0.0.1")) == 400
+
+
 async def test_the_right_token_forgets_the_wrong_ones(autojump_clock: trio.testing.MockClock) -> None:
     door = guard()
     for number in range(3):
