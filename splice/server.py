@@ -220,6 +220,7 @@ class _Server:
                 health=self._health,
                 tracks=self._tracks,
                 pump_turns=lambda: self._pump.turns,
+                pump_registrations=lambda: self._pump.registrations,
                 draining=lambda: self._draining,
                 version=__version__,
                 http=listeners.addresses["http"],

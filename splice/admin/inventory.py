@@ -39,6 +39,7 @@ class House:
         health: how asking them went.
         tracks: what is known of the streams that are spliced.
         pump_turns: how often the pump has looked at what is ready.
+        pump_registrations: how many sockets it watches.
         draining: whether the door has stopped accepting.
         version: of the door.
         http, https: where viewers come, address:port.
@@ -53,6 +54,7 @@ class House:
     health: OriginHealth
     tracks: SplicedTracks
     pump_turns: Callable[[], int]
+    pump_registrations: Callable[[], int]
     draining: Callable[[], bool]
     version: str
     http: Sequence[str] = ()

@@ -142,6 +142,10 @@ class Metrics(Collector):
             {(): self._inventory.skipped},
         )
         yield _counter("splice_pump_turns", "How often the pump looked.", (), {(): self._house.pump_turns()})
+        registrations = self._house.pump_registrations()
+        yield _gauge("splice_pump_registrations", "Sockets that the pump watches.", (), {(): registrations})
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        yield _gauge("splice_tasks", "Tasks of the event loop that have not ended.", (), {(): tasks})
         yield _counter("splice_admin_wrong_tokens", "Wrong tokens.", (), {(): self._wrong_tokens})
         yield _counter("splice_logged_errors", "Events of level error in the log.", (), {(): self._bugs})
 

@@ -50,6 +50,7 @@ class AdminHouse:
                 health=self.health,
                 tracks=self.tracks,
                 pump_turns=lambda: 7,
+                pump_registrations=lambda: 4,
                 draining=lambda: self.draining,
                 version="1.2.3",
             )

@@ -121,6 +121,8 @@ async def test_origins_pump_and_build_are_told(house: AdminHouse) -> None:
     assert told("splice_origin_up", origin="b") == 0
     assert told("splice_origin_answers_total", origin="b", outcome="failure") == 1
     assert told("splice_pump_turns_total") == 7
+    assert told("splice_pump_registrations") == 4
+    assert told("splice_tasks") == trio.lowlevel.current_statistics().tasks_living
     assert [sample.labels["version"] for sample in told.families["splice_build_info"].samples] == ["1.2.3"]
     assert told("splice_draining") == 0
     house.draining = True
