@@ -6,6 +6,7 @@ it returns, the server closes it.
 
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -54,6 +55,9 @@ def flv(*messages: Message) -> bytes:
     return encode_header(FlvHeader(True, True)) + b"".join(encode_tag(*message) for message in messages)
 
 
+ServerStream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
 class Connection:
     """One connection that the door has made to a server.
 
@@ -64,7 +68,7 @@ class Connection:
         scope: everything that serves it runs inside, where the server can drop it.
     """
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: ServerStream) -> None:
         self.stream = stream
         self.opened_at = trio.current_time()
         self.head = b""
@@ -78,6 +82,7 @@ class Connection:
 
     def reset(self) -> None:
         """Let the close that follows be a reset."""
+        assert isinstance(self.stream, trio.SocketStream)
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
@@ -87,10 +92,14 @@ class Server:
     Attributes:
         connections: all that there ever were.
         port: where it listens on 127.0.0.1.
+        tls: what it shows to those who dial it by TLS; None: it speaks none.
+        handshakes_failed: how many of those have gone without a word.
     """
 
     connections: list[Any]
     port: int
+    tls: ssl.SSLContext | None = None
+    handshakes_failed = 0
 
     @asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[None]:
@@ -110,11 +119,23 @@ class Server:
     async def _handle(self, stream: trio.SocketStream) -> None:
         async with stream:
             try:
-                await self._converse(stream)
+                if self.tls is None:
+                    await self._converse(stream)
+                else:
+                    await self._converse(await self._secured(stream, self.tls))
             except trio.BrokenResourceError:
                 pass
 
-    async def _converse(self, stream: trio.SocketStream) -> None:
+    async def _secured(self, stream: trio.SocketStream, tls: ssl.SSLContext) -> ServerStream:
+        secured = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+        try:
+            await secured.do_handshake()
+        except trio.BrokenResourceError:
+            self.handshakes_failed += 1
+            raise
+        return secured
+
+    async def _converse(self, stream: ServerStream) -> None:
         raise NotImplementedError
 
 
@@ -129,7 +150,7 @@ class HttpOrigin(Server):
         self.awaits_head = awaits_head
         self.connections: list[Connection] = []
 
-    async def _converse(self, stream: trio.SocketStream) -> None:
+    async def _converse(self, stream: ServerStream) -> None:
         connection = Connection(stream)
         script = self.scripts[min(len(self.connections), len(self.scripts) - 1)]
         self.connections.append(connection)
@@ -193,7 +214,7 @@ class RtmpPeer(Connection):
     """A connection as an RTMP server sees it: every request is accepted but those in `refuse`.
 
     Attributes:
-        app, name: what was asked for, the name with its query.
+        app, app_query, name: what was asked for, the name with its query.
         requested: set when play or publish was asked for.
         started: set when it was accepted.
         media: what a publisher has sent.
@@ -201,16 +222,17 @@ class RtmpPeer(Connection):
         other: what else it has said.
     """
 
-    def __init__(self, stream: trio.SocketStream, refuse: dict[str, str], *, deaf_after: str = "") -> None:
+    def __init__(self, stream: ServerStream, refuse: dict[str, str], *, words: str = "", deaf_after: str = "") -> None:
         super().__init__(stream)
         self.session = ServerSession(random_bytes=os.urandom)
-        self.app = self.name = ""
+        self.app = self.app_query = self.name = ""
         self.requested = trio.Event()
         self.started = trio.Event()
         self.stopped = trio.Event()
         self.media: list[Message] = []
         self.other: list[object] = []
         self._refuse = refuse
+        self._words = words
         self._deaf_after = deaf_after
 
     async def listen(self) -> None:
@@ -234,7 +256,7 @@ class RtmpPeer(Connection):
     def _take(self, event: object) -> None:
         match event:
             case ConnectRequested():
-                self.app = event.connect.app
+                self.app, self.app_query = event.connect.app, event.connect.query
                 self._decide("connect", event)
             case PlayRequested():
                 self.name = event.play.raw_name
@@ -253,7 +275,7 @@ class RtmpPeer(Connection):
 
     def _decide(self, what: str, request: ConnectRequested | PlayRequested | PublishRequested) -> None:
         if what in self._refuse:
-            request.reject(self._refuse[what], "Go to 127.0.0.1 instead.")
+            request.reject(self._refuse[what], self._words)
             return
         request.accept()
         if what != "connect":
@@ -269,11 +291,12 @@ class RtmpServer(Server):
     def __init__(self, *scripts: RtmpScript, refuse: dict[str, str] | None = None, deaf_after: str = "") -> None:
         self.scripts = list(scripts)
         self.refuse = refuse or {}
+        self.words = "Go to 127.0.0.1 instead."  # to those who are refused
         self.deaf_after = deaf_after
         self.connections: list[RtmpPeer] = []
 
-    async def _converse(self, stream: trio.SocketStream) -> None:
-        peer = RtmpPeer(stream, dict(self.refuse), deaf_after=self.deaf_after)
+    async def _converse(self, stream: ServerStream) -> None:
+        peer = RtmpPeer(stream, dict(self.refuse), words=self.words, deaf_after=self.deaf_after)
         script = self.scripts[min(len(self.connections), len(self.scripts) - 1)]
         self.connections.append(peer)
         with peer.scope:
