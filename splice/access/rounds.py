@@ -11,7 +11,7 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -28,7 +28,7 @@ class _Place:
     every_s: float
     gone: bool = False
     queued: bool = False
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    visiting: trio.CancelScope | None = None
 
 
 class Rounds:
@@ -78,7 +78,8 @@ class Rounds:
 
     def _take_out(self, place: _Place) -> None:
         place.gone = True
-        place.scope.cancel()
+        if place.visiting is not None:
+            place.visiting.cancel()
         if not place.queued:
             return
         self._gone += 1
@@ -114,11 +115,13 @@ class Rounds:
 
     async def _visit(self, place: _Place) -> None:
         try:
-            with place.scope:
-                await place.visit()
+            with trio.CancelScope() as place.visiting:
+                if not place.gone:
+                    await place.visit()
         except Exception:  # noqa: BLE001 -- a bug in one visit must not end the nursery, and with it every stream
             _log.exception("hook.bug")
         finally:
             self._turns.release()
+            place.visiting = None
         if not place.gone:
             self._put(place, trio.current_time() + place.every_s)
