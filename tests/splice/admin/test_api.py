@@ -11,6 +11,7 @@ import trio.testing
 from protocol.flv import FlvHeader, TagType, encode_header, encode_tag
 from protocol.rtmp import MediaKind
 from splice.admin.models import Origins, Publishers, Streams, Viewers
+from splice.config import OriginSettings
 from splice.http import CLOSE, ResponseHead
 from splice.stats import EndReason
 from tests.splice.admin.admin_house import AdminHouse, push_group
@@ -200,6 +201,21 @@ async def test_origins_are_told_with_how_asking_them_went(house: AdminHouse) -> 
     house.health.succeeded("a")
     assert (await told(house, "/api/v1/origins"))["origins"][0]["state"] == "up"
     Origins.model_validate(found)
+
+
+async def test_passwords_in_origins_urls_are_told_to_nobody(house: AdminHouse) -> None:
+    house.origins = {
+        "cam": OriginSettings(url="rtmp://10.0.0.7/bcs/front.bcs?channel=0&user=me&password=geheim"),
+        "web": OriginSettings(
+            urls=("https://me:geheim@10.0.0.7/live", "https://geheim@10.0.0.7"), target="/x?key=geheim"
+        ),
+    }
+    found = await told(house, "/api/v1/origins")
+    assert [origin["urls"] for origin in found["origins"]] == [
+        ["rtmp://10.0.0.7:1935/bcs/front.bcs?channel=***&user=***&password=***"],
+        ["https://10.0.0.7:443/live", "https://10.0.0.7:443"],
+    ]
+    assert "geheim" not in str(found)
 
 
 # --- kicks ---
