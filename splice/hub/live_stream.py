@@ -232,7 +232,7 @@ class LiveStream:
         for subscriber in [each for group in self._subscribers.values() for each in group if each.lacks_picture]:
             if begins:
                 subscriber.lacks_picture = False
-            elif not self._without_keyframes:
+            else:
                 subscriber.await_keyframe()
         return True
 
@@ -343,7 +343,7 @@ class LiveStream:
 
     def _joining_pieces(self, form: Form) -> tuple[list[bytes], bool]:
         packets = self._cache.joined()
-        at_keyframe = bool(packets) or self._begins_anywhere or not form.tracks.video
+        at_keyframe = bool(packets) or self._begins_anywhere
         if not packets:
             packets = self._cache.headers(self._timeline.now)
         if form not in self._joined:

@@ -10,6 +10,7 @@ from protocol.rtmp import Code, Refused
 from splice.config import Settings
 from splice.http import FramingKind
 from splice.rules import hub_limits, pull_timeouts
+from splice.stats import EndReason, LimitReachedError, Publisher, Publishers
 from tests.splice.hub.servers import HttpOrigin, plays
 from tests.splice.hub_house import (
     AUDIO_CONFIGURATION,
@@ -159,6 +160,16 @@ async def test_at_the_limit_an_encoder_can_still_take_its_own_name_over(
         await again.begin(label=b"again")
         assert (await refused(house.rtmp("myapp/other"), "publish")).code == Code.CONNECT_REJECTED
         assert len(house.publishers) == 1
+
+
+async def test_a_publisher_who_is_being_ended_has_left_its_place() -> None:
+    publishers = Publishers(limit=1)
+    replaced = Publisher("p1", "127.0.0.1:1", "127.0.0.1", "myapp", "test", "rtmp")
+    with publishers.present(replaced):
+        with pytest.raises(LimitReachedError):
+            publishers.check_room("myapp")
+        replaced.end(EndReason.REPLACED)
+        publishers.check_room("myapp")
 
 
 async def test_a_player_who_comes_by_the_default_origin_counts_there(autojump_clock: MockClock) -> None:

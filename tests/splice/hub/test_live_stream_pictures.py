@@ -91,6 +91,29 @@ async def test_video_that_has_no_keyframes_goes_out_after_twelve_seconds(autojum
             assert latest.bodies == [keyframe(), inter_frame(b"15")]
 
 
+async def test_video_that_had_no_keyframes_and_has_one_is_waited_for_again(autojump_clock: MockClock) -> None:
+    async with running(gop_cache_s=0) as live:
+        for second in range(14):
+            live.push(VIDEO, second * 1000, inter_frame())
+            await trio.sleep(1)
+        live.push(VIDEO, 14_000, keyframe())
+        with Watcher().watching(live) as watcher:
+            live.push(VIDEO, 14_040, inter_frame())
+            assert watcher.bodies == []
+
+
+async def test_where_there_are_no_keyframes_video_goes_on_for_all_after_a_silence(autojump_clock: MockClock) -> None:
+    async with running() as live:
+        for second in range(14):
+            live.push(VIDEO, second * 1000, inter_frame())
+            await trio.sleep(1)
+        await sound(live, 14, 22)
+        with Watcher().watching(live) as watcher:
+            await sound(live, 22, 23)
+            live.push(VIDEO, 22_000, inter_frame(b"again"))
+            assert watcher.bodies == [aac(b"22"), inter_frame(b"again")]
+
+
 # --- video that stops ---
 
 
@@ -128,6 +151,42 @@ async def test_who_has_begun_without_a_picture_gets_no_inter_frame_before_a_keyf
                 live.push(VIDEO, 9000, keyframe(b"new"))
                 live.push(AUDIO, 9000, aac(b"9"))
                 assert late.bodies == [*heard, keyframe(b"new"), aac(b"9")]
+
+
+async def test_who_was_waiting_when_video_fell_silent_waits_for_a_keyframe_again_once_it_goes_on(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(gop_cache_s=0) as live:
+        begin(live)
+        with Watcher().watching(live) as watcher:
+            await sound(live, 1, 8)
+            heard = watcher.bodies
+            assert heard[-1] == aac(b"7")
+            live.push(VIDEO, 8100, inter_frame(b"of the old group"))
+            live.push(VIDEO, 9000, keyframe(b"new"))
+            assert watcher.bodies == [*heard, keyframe(b"new")]
+
+
+async def test_who_has_begun_without_a_picture_has_one_after_the_next_keyframe(autojump_clock: MockClock) -> None:
+    async with running(gop_cache_s=2) as live:
+        begin(live)
+        await sound(live, 1, 8)
+        with Watcher().watching(live) as watcher:
+            await sound(live, 8, 9)
+            live.push(VIDEO, 8000, keyframe(b"new"))
+            await sound(live, 9, 17)
+            live.push(VIDEO, 17_000, inter_frame(b"of the new group"))
+            assert watcher.bodies[-1] == inter_frame(b"of the new group")
+
+
+async def test_sound_that_is_still_pending_when_video_goes_on_is_lost_to_nobody(autojump_clock: MockClock) -> None:
+    async with running(gop_cache_s=2, merge_s=0.02) as live:
+        begin(live)
+        await sound(live, 1, 8)
+        with Watcher().watching(live) as watcher:
+            await sound(live, 8, 10)
+            live.push(VIDEO, 9010, inter_frame())
+            assert watcher.bodies[-1] == aac(b"9")
 
 
 async def test_who_falls_behind_while_video_is_silent_goes_on_with_sound(autojump_clock: MockClock) -> None:
