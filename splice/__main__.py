@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         settings = _load(flags, file)
     except ConfigError as error:
         _fail(_USAGE_ERROR, str(error))
-    if not ("listen" in settings.model_fields_set or file or flags.check):
+    if not ("listen" in settings.model_fields_set or file):
         _fail(_USAGE_ERROR, "--listen: say where to listen, such as --listen 18090, or name a file with --config")
     if flags.check:
         sys.stdout.write(settings_as_toml(settings))

@@ -91,6 +91,8 @@ def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
     [
         ([], "--listen: say where to listen, such as --listen 18090, or name a file with --config"),
         (["--demo"], "--listen: say where to listen"),
+        (["--check"], "--listen: say where to listen"),
+        (["--check", "--origin", "a=http://10.0.0.8"], "--listen: say where to listen"),
         (["--origin", "a=http://10.0.0.8"], "--listen: say where to listen"),
         (["--listen"], "argument --listen: expected one argument"),
         (["--listen", "x"], "argument --listen: 'x' is not [HOST:]PORT, such as 18090"),
@@ -142,7 +144,7 @@ def test_a_file_in_the_working_directory_is_read_unless_another_is_named(
     assert checked(capsys)["live_path"] == ["/here"]
     assert checked(capsys, "--config", "other.toml")["live_path"] == ["/there"]
     (tmp_path / "splice.toml").unlink()
-    assert checked(capsys)["live_path"] == ["/live"]
+    assert checked(capsys, *LISTEN)["live_path"] == ["/live"]
 
 
 def test_a_working_directory_that_cannot_be_searched_is_no_traceback(
@@ -157,7 +159,7 @@ def test_a_working_directory_that_cannot_be_searched_is_no_traceback(
     assert usage_error(capsys, *LISTEN) == "splice.toml: cannot be read: permission denied"
 
 
-def test_check_prints_the_effective_configuration_and_needs_no_listen(
+def test_check_prints_the_effective_configuration(
     door: FakeDoor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert checked(capsys)["listen"] == ["18090"]
