@@ -221,6 +221,29 @@ async def test_a_draining_door_lets_viewers_go_on_and_ends_when_the_last_has_lef
     assert [event["reason"] for event in door.events("viewer.end")] == ["viewer_left"] * 2
 
 
+async def test_beside_another_door_a_drain_waits_a_moment_for_who_has_just_come() -> None:
+    async with a_door(settings(reuse_port=True)) as door, await door.connected() as late:
+        await door.signalled(signal.SIGTERM, "draining")
+        await late.send_all(get(WATCH_DEMO))
+        with trio.fail_after(SOON_S):
+            assert (await late.receive_some(64)).startswith(b"HTTP/1.1 200 ")
+        assert (await door.logged("viewer.start"))["stream"] == "clock"
+        await late.aclose()
+        assert await door.exit_status() == 0
+
+
+async def test_beside_another_door_the_admin_side_is_left_to_that_one() -> None:
+    async with a_door(settings(reuse_port=True)) as door, await door.watching():
+        (ready,) = door.events("ready")
+        host, _, port = ready["admin"][0].rpartition(":")
+        (await trio.open_tcp_stream(host, int(port))).socket.close()
+        await door.signalled(signal.SIGTERM, "draining")
+        with pytest.raises(OSError):
+            await trio.open_tcp_stream(host, int(port))
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await door.exit_status() == 130
+
+
 async def test_who_still_watches_when_the_drain_is_over_is_let_go() -> None:
     async with a_door(settings(drain_s=0.1)) as door, await door.watching() as viewer:
         await door.signalled(signal.SIGTERM, "draining")
