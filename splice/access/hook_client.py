@@ -87,7 +87,7 @@ class HookClient:
                     await response.aclose()
                     return HookAnswer(response.status_code, response.extensions.get("location", ""))
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                raise HookFailedError(str(error) or type(error).__name__) from None
+                raise HookFailedError(_why(error)) from None
         raise HookFailedError(f"no answer within {timeout_s:g} s")
 
     async def _send(self, url: str, form: bytes) -> httpx.Response:
@@ -111,6 +111,14 @@ class HookClient:
                 event_hooks={"response": [_set_location_aside]},
             )
         return self._client
+
+
+def _why(error: BaseException) -> str:
+    """What went wrong, in the words of the innermost error that has any: a certificate's fault lies three deep."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    return next(filter(None, map(str, reversed(causes))), type(error).__name__)
 
 
 async def _set_location_aside(response: httpx.Response) -> None:

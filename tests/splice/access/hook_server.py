@@ -1,5 +1,6 @@
 """The operator's program that hooks call, as well or as badly as a test wants it."""
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl
@@ -9,13 +10,13 @@ import trio
 
 __all__ = ["ANSWERS", "HookServer", "open_hook_server"]
 
-Answer = Callable[[trio.SocketStream], Awaitable[None]]
+Answer = Callable[[trio.abc.Stream], Awaitable[None]]
 
 _TEN_MEGABYTES = 10_000_000
 
 
 def _says(head: bytes) -> Answer:
-    async def answer(stream: trio.SocketStream) -> None:
+    async def answer(stream: trio.abc.Stream) -> None:
         await stream.send_all(head)
 
     return answer
@@ -25,27 +26,27 @@ def _status(status: int, *fields: bytes) -> Answer:
     return _says(b"\r\n".join([b"HTTP/1.1 %d X" % status, b"Content-Length: 0", *fields, b"", b""]))
 
 
-async def _hang(stream: trio.SocketStream) -> None:
+async def _hang(stream: trio.abc.Stream) -> None:
     await trio.sleep_forever()
 
 
-async def _die(stream: trio.SocketStream) -> None:
+async def _die(stream: trio.abc.Stream) -> None:
     return
 
 
-async def _drip(stream: trio.SocketStream) -> None:
+async def _drip(stream: trio.abc.Stream) -> None:
     await stream.send_all(b"HTTP/1.1 200 OK\r\n")
     while True:
         await stream.send_all(b"X-Drop: 1\r\n")
         await trio.sleep(0.02)
 
 
-async def _flood(stream: trio.SocketStream) -> None:
+async def _flood(stream: trio.abc.Stream) -> None:
     await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % _TEN_MEGABYTES)
     await stream.send_all(bytes(_TEN_MEGABYTES))
 
 
-async def _endless_head(stream: trio.SocketStream) -> None:
+async def _endless_head(stream: trio.abc.Stream) -> None:
     await stream.send_all(b"HTTP/1.1 200 OK\r\n")
     while True:
         await stream.send_all(b"X-Filler: " + b"x" * 60_000 + b"\r\n")
@@ -59,6 +60,8 @@ ANSWERS: dict[str, Answer] = {
     "half a body": _says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"),
     "10 MB": _flood,
     "302": _status(302, b"Location: /"),
+    "302 to nowhere": _status(302),
+    "302 with a cookie": _status(302, b"Location: test", b"Set-Cookie: a=b"),
     "400": _status(400),
     "403": _status(403),
     "500": _status(500),
@@ -76,7 +79,8 @@ class HookServer:
 
     Attributes:
         url: where it is.
-        answer: one of `ANSWERS`; it may be changed at any time.
+        answer: one of `ANSWERS`, or what a 302 says as its Location; it may be changed at any time.
+        answers: the same for single calls, by their field `call`.
         calls: the forms that came, in their order.
         heads: the requests' field lines, by their names in small letters.
         left: how many connections the door has closed.
@@ -85,6 +89,7 @@ class HookServer:
     def __init__(self, url: str) -> None:
         self.url = url
         self.answer = "200"
+        self.answers: dict[str, str] = {}
         self.calls: list[dict[str, str]] = []
         self.forms: list[list[tuple[str, str]]] = []
         self.heads: list[dict[str, str]] = []
@@ -109,21 +114,22 @@ class HookServer:
         self._changed.set()
         self._changed = trio.Event()
 
-    async def serve(self, stream: trio.SocketStream) -> None:
+    async def serve(self, stream: trio.abc.Stream) -> None:
         async with stream:
             try:
                 await self._read(stream)
+                answer = self.answers.get(self.calls[-1]["call"], self.answer)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch, stream, nursery.cancel_scope)
-                    await ANSWERS[self.answer](stream)
-                    if self.answer == "die":
+                    await ANSWERS.get(answer, _status(302, b"Location: " + answer.encode()))(stream)
+                    if answer == "die":
                         nursery.cancel_scope.cancel()
             except* trio.BrokenResourceError:
                 pass
         self.left += 1
         self._change()
 
-    async def _read(self, stream: trio.SocketStream) -> None:
+    async def _read(self, stream: trio.abc.Stream) -> None:
         connection = h11.Connection(h11.SERVER)
         body = b""
         while not isinstance(event := connection.next_event(), h11.EndOfMessage):
@@ -152,12 +158,17 @@ class HookServer:
 
 
 @asynccontextmanager
-async def open_hook_server(answer: str = "200") -> AsyncIterator[HookServer]:
-    """A server while the block runs."""
+async def open_hook_server(answer: str = "200", *, tls: ssl.SSLContext | None = None) -> AsyncIterator[HookServer]:
+    """A server while the block runs; with `tls` it is known as localhost."""
     async with trio.open_nursery() as nursery:
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-        server = HookServer(f"http://127.0.0.1:{listener.socket.getsockname()[1]}/hook")
+        port = listener.socket.getsockname()[1]
+        server = HookServer(f"https://localhost:{port}/hook" if tls else f"http://127.0.0.1:{port}/hook")
         server.answer = answer
-        nursery.start_soon(trio.serve_listeners, server.serve, [listener])
+
+        async def serve(stream: trio.SocketStream) -> None:
+            await server.serve(trio.SSLStream(stream, tls, server_side=True) if tls else stream)
+
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
         yield server
         nursery.cancel_scope.cancel()

@@ -2,16 +2,20 @@
 
 import gc
 import socket
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
+import trustme
 from structlog.testing import capture_logs
 
 from splice.access import Caller, HookCalls, Hooks, PlayRequest, PublishRequest
+from splice.stats import EndReason
 from tests.splice.access.hook_server import HookServer, open_hook_server
 
 CALLER = Caller(
@@ -232,3 +236,138 @@ def test_requests_show_no_secret_when_they_are_printed() -> None:
         client_id="v1", address="::1", app="a", stream="b", path="/live", arguments="key=geheim", caller=CALLER
     )
     assert "geheim" not in repr(asked)
+
+
+# --- redirects, and what goes with an answer ---
+
+
+@pytest.mark.parametrize("location", ["test", "a b", "http://[", "rtmp://10.0.0.8/live/test", "é", "/", "x" * 5000])
+async def test_the_location_of_an_answer_comes_as_it_was_sent(location: str) -> None:
+    async with open_hook_server(location) as server, open_calls() as calls:
+        answer = await calls.ask(hooks(server, allow_on_failure=True), "publish", request())
+    assert answer.redirects
+    assert (answer.allows, answer.status, answer.location) == (False, 302, location)
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("answer", ["302 to nowhere", "403"])
+async def test_an_answer_without_a_location_sends_nowhere(answer: str) -> None:
+    async with open_hook_server(answer) as server, open_calls() as calls:
+        assert not (await calls.ask(hooks(server), "publish", request())).redirects
+
+
+async def test_a_cookie_is_not_kept() -> None:
+    async with open_hook_server("302 with a cookie") as server, open_calls() as calls:
+        for _ in range(2):
+            await calls.ask(hooks(server), "publish", request())
+    assert not any("cookie" in head for head in server.heads)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_an_https_program_is_believed_where_the_system_trusts_its_certificate(
+    trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    if trusted:
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    with capture_logs() as log:
+        async with open_hook_server(tls=context) as server, open_calls() as calls:
+            answer = await calls.ask(hooks(server.url), "publish", request())
+    assert answer.allows is trusted
+    assert [call["call"] for call in server.calls] == (["publish"] if trusted else [])
+    assert ["certificate" in event["error"] for event in log] == ([] if trusted else [True])
+
+
+# --- updates ---
+
+
+class Sitting:
+    """Somebody who publishes or watches, since 12.9 s."""
+
+    seconds = 12.9
+    clock_ms = 4711
+
+    def __init__(self) -> None:
+        self.ended_by: EndReason | None = None
+
+    def end(self, reason: EndReason) -> None:
+        self.ended_by = reason
+
+
+def updating(server: HookServer, **changed: Any) -> Hooks:
+    return Hooks({"update": server.url}, timeout_s=0.2, allow_on_failure=False, update_s=0.05, **changed)
+
+
+WATCHING = PlayRequest(
+    client_id="v1", address="192.0.2.7", app="myapp", stream="test", path="/live", arguments="user=u&time=0&TIMESTAMP=0"
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "call"), [(request(arguments="user=u"), "update_publish"), (WATCHING, "update_play")]
+)
+async def test_an_update_has_nginx_rtmp_s_fields(asked: PublishRequest, call: str) -> None:
+    sitting = Sitting()
+    async with open_hook_server() as server, open_calls() as calls:
+        with calls.updated(updating(server), asked, sitting):
+            form = await server.called(2)
+    assert (form["call"], form["name"], form["clientid"]) == (call, "test", asked.client_id)
+    assert server.forms[0][9:] == [("time", "12"), ("timestamp", "4711"), ("user", "u")]
+    assert sitting.ended_by is None
+
+
+@pytest.mark.parametrize("answer", ["302", "test", "404", "500"])
+async def test_an_answer_to_an_update_that_is_not_2xx_ends_the_session(answer: str) -> None:
+    sitting = Sitting()
+    with capture_logs() as log:
+        async with open_hook_server(answer) as server, open_calls() as calls:
+            with calls.updated(updating(server), WATCHING, sitting):
+                await server.all_left(1)
+                await trio.testing.wait_all_tasks_blocked()
+    assert sitting.ended_by is EndReason.KICKED
+    assert (log[0]["event"], log[0]["id"]) == ("hook.ended", "v1")
+
+
+@pytest.mark.parametrize("answer", ["hang", "die", "drip", "nonsense"])
+async def test_no_answer_to_an_update_ends_nobody_and_is_said_once(answer: str) -> None:
+    sitting = Sitting()
+    with capture_logs() as log:
+        async with open_hook_server(answer) as server, open_calls() as calls:
+            with calls.updated(updating(server), WATCHING, sitting):
+                await server.all_left(2)
+                server.answer = "200"
+                await server.all_left(3)
+                await trio.testing.wait_all_tasks_blocked()
+                server.answer = answer
+                await server.all_left(5)
+    assert sitting.ended_by is None
+    assert [(event["event"], event["hook"]) for event in log] == [("hook.failed", "on_update")] * 2
+
+
+async def test_a_session_that_ends_takes_its_update_along() -> None:
+    async with open_hook_server("hang") as server, open_calls() as calls:
+        with calls.updated(Hooks({"update": server.url}, 60, False, update_s=0.05), WATCHING, Sitting()):
+            await server.called(1)
+        await server.all_left(1)
+
+
+async def test_without_on_update_a_session_costs_no_task() -> None:
+    async with open_calls() as calls:
+        before = trio.lowlevel.current_statistics().tasks_living
+        with calls.updated(Hooks({}, timeout_s=1, allow_on_failure=False), WATCHING, Sitting()):
+            assert trio.lowlevel.current_statistics().tasks_living == before
+            assert calls._rounds._queue == []
+
+
+async def test_a_thousand_sessions_take_one_task_while_they_wait() -> None:
+    async with open_calls() as calls:
+        before = trio.lowlevel.current_statistics().tasks_living
+        with ExitStack() as sittings:
+            for _ in range(1000):
+                hooked = Hooks({"update": "http://127.0.0.1:1/"}, timeout_s=1, allow_on_failure=False)
+                sittings.enter_context(calls.updated(hooked, WATCHING, Sitting()))
+            await trio.testing.wait_all_tasks_blocked()
+            assert trio.lowlevel.current_statistics().tasks_living == before + 1
