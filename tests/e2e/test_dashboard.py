@@ -87,6 +87,8 @@ async def test_streams_are_seen_played_and_their_viewers_kicked_by_the_keyboard(
             expect(stream).to_contain_text(re.compile(r"\d+ kbit/s"))
             demo = row(page, "streams", "demo/clock")
             expect(demo).to_contain_text("splice")
+            expect(demo).to_contain_text(re.compile(r"avc1\.\w+ · mp4a\.40\.2"))
+            expect(demo).to_contain_text("640×360")
             expect(row(page, "origins", "demo")).to_contain_text("up")
 
             stream.get_by_text("Play", exact=True).click()
