@@ -1,4 +1,4 @@
-"""What the door pulls without viewers: from its start, after reloads that say otherwise, and no longer when it stops."""
+"""What the door pulls without viewers: from its start, after reloads that say otherwise, and no more when it stops."""
 
 import signal
 

@@ -69,6 +69,9 @@ class Pull:
         self._whereabouts: Final = whereabouts
         self._pauses: Final = pauses
         self._on_stream: Final = on_stream
+        self._log: Final[structlog.typing.FilteringBoundLogger] = _log.bind(
+            id=publisher.id, origin=origin.name, app=publisher.app, stream=publisher.stream
+        )
         self._settled = trio.Event()
         self._holders = 0
         self._idle_ends_at = math.inf
@@ -117,35 +120,34 @@ class Pull:
     async def run(self) -> None:
         """Pull until nobody watches any more, or nothing is there to watch. No error of it leaves this method."""
         publisher = self.publisher
-        log = _log.bind(id=publisher.id, origin=self.origin.name, app=publisher.app, stream=publisher.stream)
-        log.info("pull.start")
+        self._log.info("pull.start")
         reason = EndReason.DRAINED
         try:
             with publisher.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self.live.run)
-                    await self._keep_pulling(log)
+                    await self._keep_pulling()
                     reason = EndReason.REFUSED
                     nursery.cancel_scope.cancel()
             if publisher.scope.cancelled_caught:
                 reason = self._why_cancelled()
-        except Exception:  # a bug in one pull ends that one alone
-            log.exception("pull.bug")
+        except Exception:  # noqa: BLE001 -- a bug in one pull ends that one alone
+            self._log.exception("pull.bug")
             reason = EndReason.ERROR
         finally:
             self.settle(OriginError(503, "the pull of this stream was ended by this door; ask for it again"))
             self.live.end()
-            log.info("pull.end", reason=reason, seconds=round(publisher.seconds, 3), bytes=publisher.bytes)
+            self._log.info("pull.end", reason=reason, seconds=round(publisher.seconds, 3), bytes=publisher.bytes)
 
     def _why_cancelled(self) -> EndReason:
         if self.publisher.ended_by is not None:
             return self.publisher.ended_by
         return EndReason.VIEWER_LEFT if self._idle_ends_at < self._grace_ends_at else EndReason.ORIGIN_ENDED
 
-    async def _keep_pulling(self, log: structlog.typing.FilteringBoundLogger) -> None:
+    async def _keep_pulling(self) -> None:
         """Connect again and again; returns only where the stream has never begun."""
         while True:
-            loss = await self._pull_once(log)
+            loss = await self._pull_once()
             if not self._settled.is_set():
                 self.settle(loss)
                 return
@@ -155,10 +157,10 @@ class Pull:
             pause_s = self._pauses.next_s()
             if len(self.origin.addresses) > 1:
                 pause_s = max(0.0, pause_s - self._served_s)  # the next one has not been bothered meanwhile
-            log.warning("pull.lost", **loss.for_log, pause_s=round(pause_s, 2))
+            self._log.warning("pull.lost", **loss.for_log, pause_s=round(pause_s, 2))
             await trio.sleep(pause_s)
 
-    async def _pull_once(self, log: structlog.typing.FilteringBoundLogger) -> OriginError:
+    async def _pull_once(self) -> OriginError:
         """Pull from the first address that gives media; how that ended, or why none does.
 
         Of several addresses one that says 404 is the one to believe: the others may just be down.
@@ -169,7 +171,7 @@ class Pull:
             try:
                 return await self._pull_from(origin, address)
             except OriginError as error:
-                log.info("pull.failed", address=str(address), status=error.status, **error.for_log)
+                self._log.info("pull.failed", address=str(address), status=error.status, **error.for_log)
                 if error.status == _MISSING:
                     self._health.succeeded(origin.name)
                 else:
@@ -206,6 +208,7 @@ class Pull:
             publisher.protocol = "rtmp-pull" if address.by_rtmp else "http-flv-pull"
             self._restarts = self.live.bytes_in > 0
             await self._begin(origin, source)
+            self._log.info("pull.running", address=str(address))
             self._lost = address
             began_at = trio.current_time()
             with self._whereabouts.serving(origin, publisher.app, publisher.stream, address):
