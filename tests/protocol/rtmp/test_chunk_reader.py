@@ -164,14 +164,27 @@ def test_every_chunk_size_from_1_to_31_bits_is_legal(value):
 
 @pytest.mark.parametrize("value", [0, 0x80000000, 0x80000001, 0xFFFFFFFF])
 def test_chunk_size_0_and_a_set_top_bit_are_refused(value):
-    assert refusal(set_chunk_size(value)).spec == "RTMP 1.0, 5.4.1"
+    error = refusal(set_chunk_size(value))
+    assert error.spec == "RTMP 1.0, 5.4.1"
+    assert f"chunk size {value:#x} lies outside 1 to 0x7fffffff" in str(error)
 
 
 @pytest.mark.parametrize(("type_id", "section"), [(1, "5.4.1"), (2, "5.4.2")])
 @pytest.mark.parametrize("length", [0, 1, 3])
 def test_short_chunk_control_messages_are_refused(type_id, section, length):
     data = fmt_0(2, length, type_id=type_id, stream_id=0) + bytes([1] * length)
-    assert refusal(data).spec == f"RTMP 1.0, {section}"
+    error = refusal(data)
+    assert error.spec == f"RTMP 1.0, {section}"
+    assert f"has {length} bytes; it needs 4" in str(error)
+
+
+def test_what_follows_the_four_bytes_of_a_chunk_control_message_is_passed_over():
+    reader = ChunkReader()
+    read(fmt_0(2, 5, type_id=1, stream_id=0) + b"\0\0\0\x05x", reader)
+    assert reader.chunk_size == 5
+    reader.receive_data(fmt_0(6, 7) + b"vvvvv" + fmt_0(2, 5, type_id=2, stream_id=0) + b"\0\0\0\x06x")
+    assert reader.next_event() == RawMessage(0, 2, 0, b"\0\0\0\x06x", 2)
+    assert reader.bytes_held == 0
 
 
 def test_abort_forgets_what_came_of_a_message_and_the_next_may_refer_to_its_header():
@@ -210,6 +223,7 @@ def test_abort_of_nothing_changes_nothing(csid):
 )
 def test_a_header_that_changes_an_unfinished_message_is_refused(header):
     error = refusal(fmt_0(6, 200, timestamp=100) + b"v" * 128 + header)
+    assert error.spec == "RTMP 1.0, 5.3.1.2"
     assert "changes the message on chunk stream 6, of which 72 of 200 bytes are still to come" in str(error)
 
 
@@ -225,6 +239,13 @@ def test_a_header_that_changes_an_unfinished_message_is_refused(header):
 def test_a_header_that_repeats_an_unfinished_message_goes_on_with_it(header):
     data = fmt_0(6, 200, timestamp=100) + b"v" * 128 + header + b"w" * 72
     assert read(data) == [RawMessage(100, 9, 1, b"v" * 128 + b"w" * 72, 6)]
+
+
+def test_a_fmt_0_header_inside_a_message_repeats_its_time_and_not_the_delta_that_it_came_by():
+    begun = fmt_0(6, 1, timestamp=100) + b"u" + b"\x46\0\0\x28\0\0\xc8\x09" + b"v" * 128
+    again = read(begun + fmt_0(6, 200, timestamp=140) + b"w" * 72)
+    assert again[1] == RawMessage(140, 9, 1, b"v" * 128 + b"w" * 72, 6)
+    assert "changes the message" in str(refusal(begun + fmt_0(6, 200, timestamp=40)))
 
 
 # Extended timestamps
@@ -357,8 +378,9 @@ def test_unfinished_messages_together_are_limited_however_they_arrive(pieces):
                 reader.receive_data(data[position : position + step])
                 outcome += drain(reader)
         except RemoteProtocolError as error:
-            outcome.append(error.spec)
-        assert outcome == ([outcome[0]] * 2 if legal else ["RTMP 1.0, 5.3.1.2; Limits.buffered_bytes"])
+            outcome.append(str(error))
+        over = "unfinished messages come to more than 384 bytes (RTMP 1.0, 5.3.1.2; Limits.buffered_bytes)"
+        assert outcome == ([outcome[0]] * 2 if legal else [over])
 
 
 def test_a_raised_limit_counts_at_once():
@@ -375,7 +397,8 @@ def test_the_shared_budget_holds_what_stays_unfinished():
     first.receive_data(fmt_0(4, 500) + bytes(128) + b"\xc4" + bytes(128))
     assert first.next_event() is NEED_DATA
     assert budget.reserved_bytes == 256
-    assert "all connections" in str(refusal(fmt_0(4, 500) + bytes(45), second))
+    error = refusal(fmt_0(4, 500) + bytes(45), second)
+    assert (error.spec, "all connections" in str(error)) == ("RTMP 1.0, 5.3; SharedBudget", True)
     assert budget.reserved_bytes == 256
     read(b"\xc4" + bytes(128) + b"\xc4" + bytes(116), first)
     assert budget.reserved_bytes == 0
@@ -392,7 +415,7 @@ def test_closing_gives_the_shared_budget_its_bytes_back():
     assert budget.reserved_bytes == reader.bytes_held == 0
     reader.receive_data(b"more")
     assert reader.bytes_held == 0
-    with pytest.raises(LocalProtocolError, match="was closed"):
+    with pytest.raises(LocalProtocolError, match=r"^this reader was closed \(RTMP 1\.0, 5\.3\)$"):
         reader.next_event()
 
 
@@ -455,9 +478,12 @@ def test_bytes_received_in_a_pause_wait_within_the_limit():
         assert reader.next_event() is PAUSED
         reader.receive_data(b"\xc4b")
     assert reader.bytes_held == 99
-    reader.receive_data(b"\xc4b")
-    with pytest.raises(RemoteProtocolError, match="more than 100 bytes wait to be decoded"):
+    reader.receive_data(b"\xc4")
+    assert reader.next_event() is PAUSED
+    reader.receive_data(b"b")
+    with pytest.raises(RemoteProtocolError, match="more than 100 bytes wait to be decoded") as caught:
         reader.next_event()
+    assert caught.value.spec == "RTMP 1.0, 5.3; Limits.buffered_bytes"
 
 
 def test_sentinels_print_their_names():

@@ -52,6 +52,7 @@ def test_the_example_of_nginx_s_documentation_passes() -> None:
         ("$arg_expires$arg_src.", request("src=a", src="a"), f"{EXPIRES}a."),
         ("$arg_expires $arg_user $arg_none", request("user=%C3%A9"), f"{EXPIRES} %C3%A9 "),
         ("$arg_expires $arg_USER", request("user=x"), f"{EXPIRES} x"),
+        ("$arg_expires$arg_src.", request(""), f"{EXPIRES}."),
         ("$arg_expires $uri", request("", path="rtmp"), f"{EXPIRES} /myapp/test"),
         ("$arg_expires $uri$arg_src", request("src=a", path="rtmp", src="a"), f"{EXPIRES} /myapp/testa"),
     ],
@@ -64,6 +65,12 @@ def test_variables_are_nginx_s(expression: str, asked: PlayRequest, signed: str)
     )
 
 
+def test_a_digest_with_anything_beside_its_characters_is_none() -> None:
+    digest = md5(f"{EXPIRES}/live127.0.0.1 secret")
+    for given in (f"{digest[:9]} {digest[9:]}", f"{digest}!", f"\u00e9{digest}"):
+        assert refusal(request(f"md5={given}&expires={EXPIRES}")).status == 401
+
+
 def test_padding_is_taken_as_nginx_takes_it() -> None:
     check(request(f"md5={md5(f'{EXPIRES}/live127.0.0.1 secret')}==&expires={EXPIRES}"))
 
@@ -73,6 +80,7 @@ def test_a_link_is_good_up_to_its_last_second_and_then_says_so() -> None:
     check(asked, now=EXPIRES)
     error = refusal(asked, now=EXPIRES + 5)
     assert (error.status, "until 5 seconds ago" in error.detail) == (401, True)
+    assert refusal(asked, now=EXPIRES + 0.5).status == 401
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from splice.http import (
     RequestParser,
     ResponseHead,
     ResponseParser,
+    as_sentence,
     encode_response_head,
     forwarded_request_head,
     problem_response,
@@ -48,6 +49,12 @@ def test_a_response_head_is_written_as_it_was_given() -> None:
     wire = encode_response_head((1, 1), 200, b"OK", [(b"A", b"1"), (b"a", b"")])
     assert wire == b"HTTP/1.1 200 OK\r\nA: 1\r\na: \r\n\r\n"
     assert encode_response_head((1, 0), 599, b"", ()) == b"HTTP/1.0 599 \r\n\r\n"
+    assert encode_response_head((1, 1), 100, b"Continue", ()) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize("text", ["The origin is away.", "Is this https://?", "Stop!"])
+def test_a_sentence_stays_as_it_is(text: str) -> None:
+    assert as_sentence(text) == text
 
 
 @pytest.mark.parametrize("status", [99, 600, 1000, -1])

@@ -143,6 +143,14 @@ def test_a_body_is_taken_from_a_buffer_that_is_used_again() -> None:
         assert pieces == [b"12345678"]
 
 
+def test_so_is_what_comes_behind_it() -> None:
+    buffer = bytearray(b"12345678")
+    decoder = BodyDecoder(Framing.of_length(5))
+    decoder.receive_data(memoryview(buffer))
+    buffer[:] = bytes(8)
+    assert decoder.trailing_data == b"678"
+
+
 def test_a_framing_says_what_it_is() -> None:
     assert Framing.of_length(7) == Framing(FramingKind.LENGTH, 7)
     assert [framing.kind for framing in (NO_BODY, CHUNKED, CLOSE)] == [

@@ -47,6 +47,11 @@ def test_a_bare_lf_ends_no_line(data: bytes) -> None:
             lines.take_line(100)
 
 
+def test_a_bare_lf_is_one_whatever_follows_it() -> None:
+    with pytest.raises(MalformedError, match="bare LF"):
+        buffer_of(b"\nmore than the limit").take_line(5)
+
+
 def test_a_line_of_just_the_limit_is_taken_and_one_byte_more_is_refused_at_once() -> None:
     assert buffer_of(b"abcd\r\n").take_line(6) == b"abcd"
     assert buffer_of(b"abcd\r").take_line(6) is None

@@ -43,6 +43,18 @@ def test_a_head_that_breaks_off_needs_data_at_every_byte(wire: bytes, head: Requ
     assert parser.next_event() == head
 
 
+@pytest.mark.parametrize("wire", [get(version=b"HTTP/2.0"), get(target=LONGEST_TARGET + b"a"), get(*[b"a: b"] * 64)])
+def test_every_refusal_is_raised_again_when_asked_again(wire: bytes) -> None:
+    parser = RequestParser()
+    parser.receive_data(wire)
+    with pytest.raises(RequestError) as caught:
+        parser.next_event()
+    with pytest.raises(RequestError) as again:
+        parser.next_event()
+    assert again.value is caught.value
+    assert again.value.args == (again.value.status, again.value.detail)
+
+
 def test_an_error_is_raised_again_when_asked_again() -> None:
     parser = RequestParser()
     parser.receive_data(b"GET / HTTP/1.1\n")

@@ -48,6 +48,7 @@ def client() -> Connection:
     [
         head_of(),
         head_of(Connection="keep-alive, Upgrade"),
+        head_of(Connection="keep-alive,Upgrade,x"),
         head_of(Connection="keep-alive", extra="Connection:UPGRADE\r\n"),
         head_of(Upgrade="WebSocket"),
     ],
@@ -177,6 +178,10 @@ def test_the_doors_own_close_says_why_once() -> None:
     viewer.receive_data(session.close(CloseReason.GOING_AWAY, "the door closes"))
     assert list(viewer.events()) == [CloseConnection(CloseReason.GOING_AWAY, "the door closes")]
     assert session.close(CloseReason.NORMAL_CLOSURE) == b""
+
+
+def test_the_doors_own_close_may_go_without_words() -> None:
+    assert WebSocketSession().close(CloseReason.NORMAL_CLOSURE) == b"\x88\x02\x03\xe8"
 
 
 def test_behind_the_doors_close_nothing_is_answered() -> None:
