@@ -11,9 +11,11 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import structlog
+
+from splice.log_lines import LogLines
 
 __all__ = ["LEVELS", "EventListener", "configure_logs", "listening"]
 
@@ -22,6 +24,8 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 EventListener = Callable[[Mapping[str, Any]], None]
 
 _listeners: Final[list[EventListener]] = []
+
+_log = structlog.get_logger()
 
 
 def configure_logs(*, form: str, level: str) -> None:
@@ -32,6 +36,7 @@ def configure_logs(*, form: str, level: str) -> None:
         level: one of `LEVELS`; what lies below is not logged.
     """
     lowest = getattr(logging, level.upper())
+    logger = _LineLogger(LogLines(sys.stderr))
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -41,7 +46,7 @@ def configure_logs(*, form: str, level: str) -> None:
             *(_json() if form == "json" else _text(colours=sys.stderr.isatty())),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(min(lowest, logging.INFO)),
-        logger_factory=lambda *_: _LineLogger(sys.stderr),
+        logger_factory=lambda *_: logger,
         cache_logger_on_first_use=False,
     )
 
@@ -111,19 +116,16 @@ def _printable(_logger: object, _method: str, event: structlog.typing.EventDict)
 
 
 class _LineLogger:
-    """Writes lines, and goes on where that fails: the streams are worth more than their log.
+    """What structlog hands a finished line to."""
 
-    Whoever read it may have gone (EPIPE), or the disk be full; the next line may arrive again.
-    """
-
-    def __init__(self, file: TextIO) -> None:
-        self._file: Final = file
+    def __init__(self, lines: LogLines) -> None:
+        self._lines: Final = lines
 
     def info(self, line: str) -> None:
-        try:
-            self._file.write(line + "\n")
-            self._file.flush()
-        except OSError:
-            pass
+        dropped = self._lines.write(line + "\n")
+        if dropped:
+            _log.warning(
+                "log.dropped", lines=dropped, advice="whoever reads the log was slow, or had stopped: see to it"
+            )
 
     debug = warning = error = critical = info

@@ -14,6 +14,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splice.log_lines import LogLines
 from splice.logs import LEVELS, configure_logs, listening
 
 NASTY = 'a"b\r\nevent=forged\x1b[31m\x9b2J\u2028\x00\u00e4'
@@ -116,9 +117,33 @@ def test_a_log_that_nobody_reads_any_more_hurts_nobody(monkeypatch: pytest.Monke
         configure_logs(form="json", level="info")
         structlog.get_logger().info("ready")
         with pytest.raises(BrokenPipeError):
-            file.flush()  # the pipe was broken indeed
+            os.write(writer, b"x")  # the pipe is broken indeed
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), writer)
+
+
+def test_lines_that_were_dropped_are_counted_in_the_log_and_for_those_who_listen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("splice.logs.LogLines", Forgetful)
+    configure_logs(form="json", level="info")
+    heard = []
+    with listening(lambda event: heard.append(event["event"])):
+        structlog.get_logger().info("viewer.end")
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert heard == [event["event"] for event in told] == ["viewer.end", "log.dropped"]
+    assert (told[1]["lines"], told[1]["level"]) == (7, "warning")
+
+
+class Forgetful(LogLines):
+    """Has dropped seven lines."""
+
+    forgotten = 7
+
+    def write(self, line: str) -> int:
+        super().write(line)
+        forgotten, self.forgotten = self.forgotten, 0
+        return forgotten
 
 
 def test_a_listener_hears_events_of_level_info_also_where_the_log_itself_does_not_show_them(
