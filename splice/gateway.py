@@ -163,11 +163,12 @@ class Gateway:
         """The body as it stands, framing and all, by the pump."""
         first_bytes = origin.first_bytes if length is None else origin.first_bytes[:length]
         origin.first_bytes = b""
-        with trio.move_on_after(self.stall_s) as patience:
-            await connection.unless_left(lambda: connection.send(response + first_bytes))
-        if patience.cancelled_caught:
-            connection.abort()
-            return EndReason.STALLED
+        if rest := connection.send_nowait(response + first_bytes):  # a socket just accepted takes it all
+            with trio.move_on_after(self.stall_s) as patience:
+                await connection.unless_left(lambda: connection.send(rest))
+            if patience.cancelled_caught:
+                connection.abort()
+                return EndReason.STALLED
         viewer.begun()
         viewer.bytes += len(first_bytes)
         if tap is not None and not tap(memoryview(first_bytes)):

@@ -5,6 +5,8 @@ what it is asked for. Names are resolved anew at each dial.
 """
 
 import errno
+import functools
+import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -83,7 +85,7 @@ async def dial(
     """
     try:
         with trio.fail_after(connect_s):
-            plain, stream = _plain(await trio.open_tcp_stream(host, port))
+            plain, stream = await _connect(host, port)
             if tls is None:
                 return Dialled(plain, stream)
             return Dialled(plain, await _shake_hands(stream, tls, host, whom))
@@ -92,6 +94,32 @@ async def dial(
         raise OriginError(504, detail) from None
     except OSError as error:
         raise _dial_error(error, whom) from None
+
+
+async def _connect(host: str, port: int) -> tuple[socket.socket, trio.SocketStream]:
+    family = _family(host)
+    if family is None:
+        return _plain(await trio.open_tcp_stream(host, port))
+    # An address needs none of what a name does, several attempts in tasks of their own: half of what a dial costs.
+    plain = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        plain.setblocking(False)
+        transport = trio.socket.from_stdlib_socket(plain)
+        await transport.connect((host, port))
+        return plain, trio.SocketStream(transport)
+    except BaseException:
+        plain.close()
+        raise
+
+
+@functools.lru_cache(maxsize=1024)
+def _family(host: str) -> socket.AddressFamily | None:
+    """Of an address; None: it is a name."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+    return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
 def _plain(stream: trio.SocketStream) -> tuple[socket.socket, trio.SocketStream]:

@@ -111,6 +111,21 @@ class ViewerSocket:
         """
         return await unless(lambda: self._wait_left(receive), function)
 
+    def send_nowait(self, data: bytes) -> bytes:
+        """Send what the kernel takes of `data` at once; the rest.
+
+        Raises:
+            ViewerLeftError: the viewer has closed or reset the connection.
+        """
+        if self.send_now is None:
+            return data
+        try:
+            return data[self.send_now(data) :]
+        except BlockingIOError:
+            return data
+        except OSError:
+            raise ViewerLeftError from None
+
     async def send(self, data: bytes) -> None:
         """Send all of `data`.
 

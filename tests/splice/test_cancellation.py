@@ -266,11 +266,6 @@ async def test_a_bug_ends_its_own_connection_alone_and_is_logged(where: str, mon
             with trio.fail_after(AT_ONCE_S):
                 await asked.ended()
             asked.close()
-        elif where == "asking":
-            asked = await origin.accepted()
-            with trio.fail_after(AT_ONCE_S):
-                await asked.ended()
-            asked.close()
         with trio.fail_after(AT_ONCE_S):
             assert await viewer.ended() == "reset"
         viewer.close()
