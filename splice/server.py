@@ -178,6 +178,9 @@ class _Server:
         pulled = [live for _, live, _ in self._pulls if live.bytes_in]
         return [*(live for live, _ in self._hub), *pulled]
 
+    def _is_this_door(self, url: str) -> bool:
+        return self._settings.is_this_door(url)
+
     def _made_https_door(self, reception: Reception) -> "HttpsDoor":
         from splice.https import HttpsDoor  # only here, as the admin side: who has no TLS waits for no Hypercorn
 
@@ -208,7 +211,11 @@ class _Server:
 
     def start_admin(self, nursery: trio.Nursery, listeners: DoorListeners) -> None:
         """Serve the admin side in `nursery`, beyond the drain."""
-        from splice.admin import Admin, House  # only here: its libraries take longer to import than all the rest
+        from splice.admin import (  # only here: its libraries take longer to import than all the rest
+            Admin,
+            House,
+            Standing,
+        )
 
         self._admin = Admin(
             House(
@@ -222,6 +229,13 @@ class _Server:
                 pump_turns=lambda: self._pump.turns,
                 pump_registrations=lambda: self._pump.registrations,
                 draining=lambda: self._draining,
+                standing=Standing(
+                    table=self._forwards,
+                    pulls=self._pulls,
+                    origins=lambda: relayed_origins(self._settings),
+                    configured_pulls=lambda: kept_streams(self._settings),
+                    is_this_door=self._is_this_door,
+                ),
                 version=__version__,
                 http=listeners.addresses["http"],
                 https=listeners.addresses["https"],

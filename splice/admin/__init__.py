@@ -21,10 +21,11 @@ from splice.admin.gate import Gate
 from splice.admin.inventory import House, Inventory
 from splice.admin.metrics import Metrics
 from splice.admin.serve import serve_asgi
+from splice.admin.standing import Standing
 from splice.logs import listening
 from splice.proxies import TrustedProxies
 
-__all__ = ["Admin", "House"]
+__all__ = ["Admin", "House", "Standing"]
 
 _SAMPLE_EVERY_S: Final = 1.0
 

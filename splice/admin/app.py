@@ -16,13 +16,30 @@ from splice.admin.auth import SESSION_COOKIE, SESSION_S, Guard
 from splice.admin.events import EventFeed, EventStream
 from splice.admin.inventory import House, Inventory
 from splice.admin.metrics import CONTENT_TYPE, Metrics
-from splice.admin.models import Door, Origins, Problem, Publishers, State, Streams, Viewers, problem
+from splice.admin.models import (
+    Door,
+    ForwardItem,
+    Forwards,
+    KeptPullItem,
+    KeptPulls,
+    NewForward,
+    NewPull,
+    Origins,
+    Problem,
+    Publishers,
+    State,
+    Streams,
+    Viewers,
+    problem,
+)
 from splice.admin.page import asset, content_security_policy
+from splice.admin.standing import RefusedChangeError, Standing
 
 __all__ = ["make_app"]
 
 _MOST: Final = 1000
 _PROBLEM: Final = "application/problem+json"
+_NO_BODY: Final = "the body has to be a JSON object, of 64 KiB at most; /openapi.json shows one"
 
 _DESCRIPTION: Final = """
 What passes through the door, who watches it and what is wrong, and how to stop it.
@@ -49,8 +66,16 @@ def make_app(house: House, inventory: Inventory, metrics: Metrics, feed: EventFe
     )
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
+    app.add_exception_handler(RefusedChangeError, _refused_change)
     app.add_exception_handler(Exception, _bug_problem)
-    for router in (_lists(inventory), _kicks(inventory), _access(feed, guard), _state(house, metrics), _page(house)):
+    for router in (
+        _lists(inventory),
+        _kicks(inventory),
+        _standing(house.standing),
+        _access(feed, guard),
+        _state(house, metrics),
+        _page(house),
+    ):
         app.include_router(router)
     return app
 
@@ -86,13 +111,72 @@ def _kicks(inventory: Inventory) -> APIRouter:
 
     def kick(what: str, end: Callable[[str], bool], text: str) -> None:
         @router.delete(f"/{what}s/{{id}}", status_code=204, name=f"end_{what}", summary=f"End a {what}: {text}")
-        async def end_item(id: Id) -> None:  # noqa: A002 -- the path's own name for it
+        async def end_item(id: Id) -> Response:  # noqa: A002 -- the path's own name for it
             if not end(id):
                 raise HTTPException(404, f"there is no {what} of the id {id!r} any more")
+            return Response(status_code=204)
 
     kick("viewer", inventory.end_viewer, "its connection closes")
     kick("publisher", inventory.end_publisher, "its viewers wait for another, for hub.republish_grace_s")
     kick("stream", inventory.end_stream, "whoever brings it, and all its viewers")
+    return router
+
+
+def _standing(standing: Standing) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["forwards and pulls"])
+
+    @router.get("/forwards", response_model=Forwards, summary="Which streams are sent on, and how that goes")
+    async def forwards() -> Response:
+        found = standing.forwards()
+        return _json(Forwards.model_construct(forwards=found, total=len(found)))
+
+    @router.post(
+        "/forwards",
+        status_code=201,
+        response_model=ForwardItem,
+        responses=_problems(409, 422),
+        summary="Send streams on, from now on, those that are live too",
+        description="A reload leaves it alone; a restart forgets it.",
+    )
+    async def add_forward(new: NewForward) -> Response:
+        return _json(standing.add_forward(new), status=201)
+
+    @router.delete(
+        "/forwards/{id}",
+        status_code=204,
+        responses=_problems(404, 409, 422),
+        summary="End a forward: its targets are told that this is all",
+    )
+    async def end_forward(id: Id) -> Response:  # noqa: A002 -- the path's own name for it
+        standing.remove_forward(id)
+        return Response(status_code=204)
+
+    @router.get("/pulls", response_model=KeptPulls, summary="Streams that are pulled without viewers")
+    async def pulls() -> Response:
+        found = standing.kept_pulls()
+        return _json(KeptPulls.model_construct(pulls=found, total=len(found)))
+
+    @router.post(
+        "/pulls",
+        status_code=201,
+        response_model=KeptPullItem,
+        responses=_problems(404, 409, 422),
+        summary="Pull a stream of a configured origin, whether anybody watches or not",
+        description="It need not be there yet. A reload leaves it alone; a restart forgets it.",
+    )
+    async def add_pull(new: NewPull) -> Response:
+        return _json(standing.keep(new), status=201)
+
+    @router.delete(
+        "/pulls/{id}",
+        status_code=204,
+        responses=_problems(404, 409, 422),
+        summary="Keep a pull no longer: without viewers it ends after hub.idle_stop_s",
+    )
+    async def end_pull(id: Id) -> Response:  # noqa: A002 -- the path's own name for it
+        standing.let_go(id)
+        return Response(status_code=204)
+
     return router
 
 
@@ -130,15 +214,20 @@ def _access(feed: EventFeed, guard: Guard) -> APIRouter:
         description="Send the token as Authorization: Bearer once; the cookie holds for twelve hours, or until the "
         "token changes or the door stops.",
     )
-    async def session(request: Request, response: Response) -> None:
+    async def session(request: Request) -> Response:
+        response = Response(status_code=204)
+        secure = request.url.scheme == "https"
         response.set_cookie(
-            SESSION_COOKIE,
-            guard.new_session(),
-            max_age=SESSION_S,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
+            SESSION_COOKIE, guard.new_session(), max_age=SESSION_S, httponly=True, samesite="strict", secure=secure
         )
+        return response
+
+    @router.delete("/session", status_code=204, summary="Take the cookie back from this browser")
+    async def end_session(request: Request) -> Response:
+        response = Response(status_code=204)
+        secure = request.url.scheme == "https"
+        response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", secure=secure)
+        return response
 
     return router
 
@@ -160,6 +249,16 @@ def _state(house: House, metrics: Metrics) -> APIRouter:
         if house.draining():
             raise HTTPException(503, "the door is stopping and takes nobody in")
         return _json(State(status="ready", version=house.version))
+
+    # HEAD is for probes, and has no schema of its own: what it answers is GET's, without the body.
+
+    @router.head("/healthz", include_in_schema=False)
+    async def healthz_head() -> Response:
+        return Response()
+
+    @router.head("/readyz", include_in_schema=False)
+    async def readyz_head() -> Response:
+        return Response(status_code=503 if house.draining() else 200)
 
     @router.get("/api/v1/door", response_model=Door, summary="Where viewers come")
     async def door() -> Response:
@@ -195,9 +294,9 @@ def _page(house: House) -> APIRouter:
     return router
 
 
-def _json(model: BaseModel) -> Response:
+def _json(model: BaseModel, *, status: int = 200) -> Response:
     """As JSON, without the second validation that a list of a thousand would wait for."""
-    return Response(model.model_dump_json(), media_type="application/json")
+    return Response(model.model_dump_json(), status_code=status, media_type="application/json")
 
 
 async def _http_problem(_request: Request, error: Exception) -> Response:
@@ -206,14 +305,26 @@ async def _http_problem(_request: Request, error: Exception) -> Response:
         404: "nothing is at this path; /openapi.json says what there is",
         405: "this path is not asked for with that method; Allow says with which",
     }
+    if error.status_code == 400:  # FastAPI's own, of a body that cannot be read
+        return _problem(422, _NO_BODY)
     own = error.detail not in ("Not Found", "Method Not Allowed")
     return _problem(error.status_code, error.detail if own else detail[error.status_code], error.headers)
+
+
+async def _refused_change(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedChangeError)  # noqa: S101 -- as above
+    return _problem(error.status, error.detail)
 
 
 async def _validation_problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- as above
     first = error.errors()[0]
-    return _problem(422, f"the parameter {first['loc'][-1]}: {first['msg'][:1].lower()}{first['msg'][1:]}")
+    if first["loc"][0] == "body" and (len(first["loc"]) == 1 or first["type"] == "json_invalid"):
+        return _problem(422, _NO_BODY)
+    if first["type"] == "string_pattern_mismatch":  # whose own sentence shows the pattern
+        return _problem(422, f"the parameter {first['loc'][-1]}: is not of the form that /openapi.json says")
+    said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+    return _problem(422, f"the parameter {first['loc'][-1]}: {said[:1].lower()}{said[1:]}")
 
 
 async def _bug_problem(_request: Request, _error: Exception) -> Response:

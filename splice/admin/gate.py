@@ -20,6 +20,8 @@ __all__ = ["Gate"]
 # Whoever asks whether the door is well, a load balancer or an orchestrator, has no token and knows no name.
 _FOR_EVERYONE: Final = ("/healthz", "/readyz")
 
+_MOST_BODY_BYTES: Final = 64 * 1024
+
 _FIELDS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 _log = structlog.get_logger()
@@ -28,6 +30,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class _BodyTooLargeError(Exception):
+    """FastAPI takes it for a body that cannot be read, and answers so."""
 
 
 class Gate:
@@ -46,6 +52,15 @@ class Gate:
         if scope["type"] != "http":
             return
         begun = False
+        received = 0
+
+        async def receive_bounded() -> MutableMapping[str, Any]:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > _MOST_BODY_BYTES:
+                raise _BodyTooLargeError
+            return message
 
         async def send_with_fields(message: MutableMapping[str, Any]) -> None:
             nonlocal begun
@@ -57,7 +72,7 @@ class Gate:
             await send(message)
 
         try:
-            await self._serve(scope, receive, send_with_fields)
+            await self._serve(scope, receive_bounded, send_with_fields)
         except Exception:  # noqa: BLE001 -- a bug ends this request alone
             _log.exception("admin.bug", path=scope["path"])
             if not begun:

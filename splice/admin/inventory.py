@@ -6,15 +6,16 @@
 Nothing is kept here but what the tables forget. On the splice route a stream is what its viewers have in common.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 
+from splice.admin.ids import opaque
 from splice.admin.models import OriginItem, PublisherItem, StreamItem, ViewerItem
 from splice.admin.rates import Rates
+from splice.admin.standing import Standing
 from splice.admin.tracks import audio_of, spliced_audio, spliced_video, video_of
 from splice.config import OriginSettings
 from splice.health import OriginHealth
@@ -41,6 +42,7 @@ class House:
         pump_turns: how often the pump has looked at what is ready.
         pump_registrations: how many sockets it watches.
         draining: whether the door has stopped accepting.
+        standing: forwards, and pulls without viewers.
         version: of the door.
         http, https: where viewers come, address:port.
         live_path: of a stream's URL.
@@ -56,6 +58,7 @@ class House:
     pump_turns: Callable[[], int]
     pump_registrations: Callable[[], int]
     draining: Callable[[], bool]
+    standing: Standing
     version: str
     http: Sequence[str] = ()
     https: Sequence[str] = ()
@@ -73,7 +76,7 @@ class StreamKey(NamedTuple):
     @property
     def id(self) -> str:
         """Opaque, and the same for as long as the stream is."""
-        return _opaque("s", self.route, self.origin or "", self.app, self.stream)
+        return opaque("s", self.route, self.origin or "", self.app, self.stream)
 
     @classmethod
     def of_viewer(cls, viewer: Viewer) -> "StreamKey":
@@ -238,7 +241,7 @@ class Inventory:
     def _origin_item(self, name: str, settings: OriginSettings, viewers: int) -> OriginItem:
         health = self._house.health.of(name)
         return OriginItem(
-            id=_opaque("o", name),
+            id=opaque("o", name),
             name=name,
             urls=[str(address) for address in settings.addresses],
             mode="relay" if settings.relayed else "splice",
@@ -285,10 +288,6 @@ def _publisher_item(publisher: Publisher, origin: str | None) -> PublisherItem:
         bytes=publisher.bytes,
         seconds=round(publisher.seconds, 3),
     )
-
-
-def _opaque(kind: str, *parts: str) -> str:
-    return kind + hashlib.blake2s("\0".join(parts).encode(), digest_size=8).hexdigest()
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from splice.config.targets import check_rtmp_target, check_target, masked
 
-__all__ = ["ListenAddress", "OriginAddress", "format_authority"]
+__all__ = ["ListenAddress", "OriginAddress", "format_authority", "require_host"]
 
 # A name's labels are 1 to 63 characters (RFC 1035, 2.3.4); a resolver is not asked about others. Underscores are no
 # part of host names, and container networks use them all the same.
@@ -45,7 +45,7 @@ class ListenAddress(NamedTuple):
             raise ValueError(f"{text!r} is not [HOST:]PORT, such as 18090, 127.0.0.1:18090 or [::1]:18090")
         if int(match["port"]) > 65535:
             raise ValueError(f"{text!r} ends with {match['port']}, and a port is at most 65535")
-        _require_host(match["v6"], match["host"])
+        require_host(match["v6"], match["host"])
         return cls(match["v6"] or match["host"], int(match["port"]))
 
     @property
@@ -110,7 +110,7 @@ class OriginAddress:
             )
         scheme, rest = match["scheme"], match["rest"] or ""
         try:
-            _require_host(match["v6"], match["host"])
+            require_host(match["v6"], match["host"])
             port = _DEFAULT_PORTS[scheme] if match["port"] is None else _port(match["port"])
         except ValueError:
             if "@" in rest:  # a password cut in two, of which the message would show a half
@@ -161,7 +161,12 @@ def _is_any(host: str) -> bool:
         return False
 
 
-def _require_host(v6: str | None, name: str | None) -> None:
+def require_host(v6: str | None, name: str | None) -> None:
+    """Make sure that a resolver may be asked for `name`, or that `v6` is an IPv6 address.
+
+    Raises:
+        ValueError: no; the message says what is wrong.
+    """
     if name is not None and not _HOST.fullmatch(name):
         raise ValueError(f"{name!r} is not a host name or an address")
     if v6 is None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from protocol import LocalProtocolError
 from protocol.rtmp import RtmpUrl, parse_url, split_query
+from splice.config.addresses import require_host
 from splice.config.targets import HIDDEN
 
 __all__ = ["check_forward_url", "filled", "keyless", "parse_forward_url"]
@@ -69,9 +70,10 @@ def check_forward_url(text: str) -> None:
             "a forward goes to rtmp://host[:port]/app or rtmps://host[:port]/app, with or without a stream's name "
             "behind the app"
         ) from None
+    if set("{}") & set(url.host + url.username + url.password):
+        raise ValueError("{app} and {stream} stand behind the host alone, which is not for publishers to choose")
+    require_host(*((url.host, None) if ":" in url.host else (None, url.host)))
     if not url.app:
         raise ValueError("a forward names an app: rtmp://host[:port]/app")
     if set("{}") & set(url.app + url.stream):
         raise ValueError("the fields of a forward are {app} and {stream}")
-    if set("{}") & set(url.host + url.username + url.password):
-        raise ValueError("{app} and {stream} stand behind the host alone, which is not for publishers to choose")

@@ -8,11 +8,14 @@ import httpx
 import trio
 
 from protocol.rtmp import MediaKind
-from splice.admin import Admin, House
+from splice.admin import Admin, House, Standing
 from splice.config import OriginSettings
 from splice.health import OriginHealth
 from splice.hub import Hub, HubLimits, LiveStream
+from splice.hub.forward import Forwards, ForwardTimeouts
+from splice.hub.pull import Pulls, PullTimeouts
 from splice.proxies import TrustedProxies
+from splice.routing import Origin
 from splice.spliced_tracks import SplicedTracks
 from splice.stats import Publisher, Publishers, Viewer, Viewers
 from tests.splice.hub_house import AUDIO_CONFIGURATION, VIDEO_CONFIGURATION, audio, inter_frame, keyframe
@@ -40,6 +43,21 @@ class AdminHouse:
         self.health = OriginHealth()
         self.tracks = SplicedTracks()
         self.draining = False
+        self.forwards = Forwards(
+            nursery,
+            timeouts=ForwardTimeouts(connect_s=5, start_s=10, stall_s=30),
+            streams=lambda: [live for live, _ in self.hub],
+            door=self.hub.door,
+        )
+        self.hub.on_stream.append(self.forwards.begin)
+        self.kept = Pulls(
+            nursery,
+            limits=lambda app: HubLimits(merge_s=0),
+            timeouts=lambda app: PullTimeouts(connect_s=5, origin_head_s=10, first_tag_s=5, stall_s=30),
+            publishers=self.publishers,
+            user_agent="splice/test",
+        )
+        self.configured_pulls: set[tuple[str, str, str]] = set()
         self.admin = Admin(
             House(
                 viewers=self.viewers,
@@ -52,6 +70,13 @@ class AdminHouse:
                 pump_turns=lambda: 7,
                 pump_registrations=lambda: 4,
                 draining=lambda: self.draining,
+                standing=Standing(
+                    table=self.forwards,
+                    pulls=self.kept,
+                    origins=lambda: {"b": Origin.from_settings("b", self.origins["b"])},
+                    configured_pulls=lambda: self.configured_pulls,
+                    is_this_door=lambda url: url.startswith("rtmp://door"),
+                ),
                 version="1.2.3",
             )
         )
