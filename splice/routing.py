@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from splice.config import OriginAddress, OriginSettings
-from splice.config.targets import filled, masked
+from splice.config.targets import filled, is_one_stream, masked
 
 __all__ = [
     "HubRoute",
@@ -70,6 +70,11 @@ class Origin:
     def forwards_targets(self) -> bool:
         """Whether some address of it is asked for the viewer's own request-target, byte for byte."""
         return not self.target and not all(address.target for address in self.addresses)
+
+    @property
+    def is_one_stream(self) -> bool:
+        """Whether it gives the same stream whatever app and stream it is asked for, as a camera does."""
+        return all(is_one_stream(address.target or self.target, by_rtmp=address.by_rtmp) for address in self.addresses)
 
     @property
     def only_port(self) -> str:

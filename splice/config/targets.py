@@ -11,7 +11,8 @@ from typing import Final
 from protocol import LocalProtocolError
 from protocol.rtmp import RtmpUrl, parse_url
 
-__all__ = ["HIDDEN", "check_rtmp_target", "check_target", "filled", "masked", "rtmp_url"]
+__all__ = ["HIDDEN", "check_rtmp_target", "check_target", "filled", "is_one_stream", "masked", "rtmp_url"]
+
 
 HIDDEN: Final = "***"
 
@@ -72,6 +73,13 @@ def rtmp_url(scheme: str, authority: str, target: str, stream: str) -> RtmpUrl:
     """
     url = parse_url(f"{scheme}://{authority}{target}")
     return url if url.stream else replace(url, stream=stream)
+
+
+def is_one_stream(target: str, *, by_rtmp: bool) -> bool:
+    """Whether a target means the same stream whatever app and stream are asked for, as a camera's URL does."""
+    if not target or "{app}" in target or "{stream}" in target:
+        return False
+    return not by_rtmp or bool(rtmp_url("rtmp", "x", filled(target, app="", stream="", port=""), "").stream)
 
 
 def masked(text: str) -> str:

@@ -128,8 +128,9 @@ class Pulls:
         keeper = self._keepers.get(key)
         if keeper is not None:
             keeper.origin = origin
-            if key in self._pulls:
-                self._pulls[key].origin = origin
+            running = self._pulls.get(_key(origin, app, stream))
+            if running is not None:
+                running.origin = origin
             return False
         keeper = self._keepers[key] = _Keeper(origin)
         self._nursery.start_soon(self._keep, app, stream, keeper)
@@ -189,7 +190,7 @@ class Pulls:
     # --- the table ---
 
     def _find_or_start(self, origin: Origin, app: str, stream: str) -> Pull:
-        key = origin.name, app, stream
+        key = _key(origin, app, stream)
         pull = self._pulls.get(key)
         if pull is not None:
             pull.origin = origin
@@ -231,3 +232,8 @@ class Pulls:
             if self._pulls.get(key) is pull:
                 del self._pulls[key]
             pull.forgotten.set()
+
+
+def _key(origin: Origin, app: str, stream: str) -> _Key:
+    # A camera gives the same by every name, and to few at a time: it is pulled once, by whatever name viewers know it.
+    return (origin.name, "", "") if origin.is_one_stream else (origin.name, app, stream)

@@ -84,6 +84,32 @@ async def test_a_server_that_repeats_what_it_was_asked_tells_the_log_no_password
     assert PASSWORD not in str(log)
 
 
+@pytest.mark.parametrize(
+    ("url", "connections"),
+    [
+        ("rtmp://127.0.0.1:{}/bcs/front?key=geheim", 1),
+        ("rtmp://127.0.0.1:{}/bcs/front?p={{port}}", 1),
+        ("rtmp://127.0.0.1:{}/bcs/{{stream}}", 3),
+        ("rtmp://127.0.0.1:{}/bcs", 3),
+        ("rtmp://127.0.0.1:{}/{{app}}/front", 3),
+        ("rtmp://127.0.0.1:{}", 3),
+    ],
+)
+async def test_a_camera_is_pulled_once_by_however_many_names_viewers_know_it(
+    autojump_clock: MockClock, url: str, connections: int
+) -> None:
+    server = RtmpServer(plays_rtmp())
+    async with server.listening(), relaying() as pulls:
+        origin = origin_of(url.format(server.port))
+        pulls.keep(origin, "cams", "front")
+        async with pulls.watched(origin, "cams", "back"), pulls.watched(origin, "x", "y"):
+            await trio.sleep(1)
+        assert len(server.connections) == len(list(pulls)) == connections
+        pulls.let_go("a", "cams", "front")
+        await trio.sleep(20)
+        assert server.open == 0
+
+
 # --- HTTP ---
 
 
