@@ -46,21 +46,11 @@ def sign(url: str, key: SignKey, kid: str, *, exp: int, address: str = "") -> st
     Raises:
         ValueError: the URL names no stream; the message says what would.
     """
-    if not url.isascii() or not url.isprintable() or " " in url or "#" in url:
-        raise ValueError("a stream's URL has neither spaces nor a #, and only characters of ASCII")
-    scheme = url.partition("://")[0].lower()
-    if scheme not in (*_HTTP, *_RTMP):
-        raise ValueError("a stream's URL begins with http://, https://, ws://, wss://, rtmp:// or rtmps://")
+    parts = _signed_parts(url)
     url = without_parameters(url.encode(), [name.encode() for name in SIGNATURE_PARAMETERS]).decode()
-    try:
-        parts = _http_parts(url) if scheme in _HTTP else _rtmp_parts(url)
-    except (AccessRefusedError, RoutingError) as error:
-        raise ValueError(error.detail) from None
-    except LocalProtocolError as error:
-        raise ValueError(str(error.args[0])) from None
     query = signed_query(key, kid, parts, exp=exp, address=address)
     # Of rtmp://host/app?x=1/stream the query is the app's, and the stream has none yet.
-    last = url if scheme in _HTTP else url.rpartition("/")[2]
+    last = url if _scheme(url) in _HTTP else url.rpartition("/")[2]
     separator = "" if last.endswith(("?", "&")) else "&" if "?" in last else "?"
     return url + separator + query
 
@@ -96,6 +86,28 @@ def main(arguments: list[str], *, clock: Callable[[], float] = time.time) -> int
         parser.error(str(error))
     sys.stdout.write(f"{signed}\n")
     return 0
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower()
+
+
+def _signed_parts(url: str) -> SignedParts:
+    """What of a URL is signed.
+
+    Raises:
+        ValueError: it names no stream; the message says what would.
+    """
+    if not url.isascii() or not url.isprintable() or " " in url or "#" in url:
+        raise ValueError("a stream's URL has neither spaces nor a #, and only characters of ASCII")
+    if _scheme(url) not in (*_HTTP, *_RTMP):
+        raise ValueError("a stream's URL begins with http://, https://, ws://, wss://, rtmp:// or rtmps://")
+    try:
+        return _http_parts(url) if _scheme(url) in _HTTP else _rtmp_parts(url)
+    except (AccessRefusedError, RoutingError) as error:
+        raise ValueError(error.detail) from None
+    except LocalProtocolError as error:
+        raise ValueError(str(error.args[0])) from None
 
 
 def _http_parts(url: str) -> SignedParts:
@@ -137,7 +149,8 @@ def _key(chosen: argparse.Namespace) -> tuple[str, SignKey]:
             raise ValueError("--key goes with --kid, the id that the door knows it by: letters, digits and . _ ~ - @")
         return chosen.kid, SignKey(chosen.key.encode(), address=chosen.address is not None)
     file = chosen.config or (_DEFAULT_FILE if _DEFAULT_FILE.exists() else None)
-    keys = load_settings(flags={}, environ=os.environ, file=file).play.sign_keys
+    settings = load_settings(flags={}, environ=os.environ, file=file)
+    keys = settings.for_app(_signed_parts(chosen.url).app).play.sign_keys
     if not keys:
         raise ValueError("there is no key: name the door's file with --config, or give --kid and --key")
     kid = chosen.kid if chosen.kid is not None or len(keys) > 1 else next(iter(keys))

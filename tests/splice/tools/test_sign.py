@@ -99,6 +99,14 @@ async def test_the_door_lets_in_what_was_signed(
         await access_rules(settings, calls, clock=lambda: NOW).may_play(request)
 
 
+def test_an_applications_own_keys_sign_its_streams(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(f'[apps.cams.play.sign_keys]\nk1 = "{SECRET}"\n[play.sign_keys]\nk2 = "of-all-others"')
+    url = "http://door/live?app=cams&stream=front"
+    own = signed(capsys, url, "--config", str(file))
+    assert own == signed(capsys, url, "--kid", "k1", "--key", SECRET)
+    assert "kid=k2&" in signed(capsys, "rtmp://door/myapp/test", "--config", str(file))
+
+
 def test_a_url_that_is_signed_already_is_signed_anew(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = "http://door/live?app=myapp&stream=test"
     once = signed(capsys, url, "--config", str(file))
