@@ -16,6 +16,7 @@ from splice.config import ConfigError, ListenAddress, OriginAddress, Settings, l
 from splice.listeners import ListenError
 from splice.logs import LEVELS, configure_logs
 from splice.server import DEMO_ORIGIN, serve
+from splice.supervisor import tell_ready
 from splice.tools import TOOLS
 
 __all__ = ["main"]
@@ -67,6 +68,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # alone. They stay for good, so the collector need not look at them again.
         gc.collect()
         gc.freeze()
+        tell_ready()
         if demo and form == "text":
             sys.stderr.write(_invitation(address, admin, settings.live_path[0]))
 

@@ -240,6 +240,15 @@ def test_a_program_that_reads_json_is_told_nothing_else(door: FakeDoor, capsys: 
     assert capsys.readouterr().err == ""
 
 
+def test_systemd_is_told_when_viewers_may_come(door: FakeDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        exit_status(*LISTEN)
+        assert supervisor.recv(100) == b"READY=1"
+
+
 def test_without_a_demo_nothing_is_to_be_played(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:
     exit_status(*LISTEN, "--origin", "a=http://x", "--log-format", "text")
     assert capsys.readouterr().err == ""
