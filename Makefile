@@ -10,10 +10,12 @@ PLAYER := splice/page/data/mpegts.js
 LISTEN ?= 18090
 BENCH ?= splice
 FUZZ_SECONDS ?= 20
+SOAK_SECONDS ?= 600
+SOAK_SEED ?=
 TARGET ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format fuzz bench docs clip player constraints clean
+.PHONY: help run test lint format fuzz abuse soak bench docs clip player constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -34,6 +36,13 @@ format: $(VENV)/.dev ## ruff's formatter over everything
 
 fuzz: $(VENV)/.fuzz ## every decoder under atheris (TARGET=chunk_reader for one, FUZZ_SECONDS=20 for each)
 	@$(BIN)/python -m fuzz $(TARGET) --seconds $(FUZZ_SECONDS)
+
+abuse: $(VENV)/.dev ## a door under abuse, over networks that lose packets too (as root)
+	@$(PEERS)/system iproute2
+	ABUSE_NETWORK=1 $(BIN)/pytest tests/abuse -v
+
+soak: $(VENV)/.dev ## churn at random, then a count of what is left (SOAK_SECONDS=600, SOAK_SEED=... to repeat one)
+	@$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
 bench: $(VENV)/.dev ## the comparison with other servers (BENCH=splice)
 	@$(PEERS)/system ffmpeg nginx haproxy gcc
