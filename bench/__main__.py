@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 
-from bench import congestion, table_hub, table_kit, table_splice
+from bench import congestion, table_admin, table_hub, table_kit, table_splice, table_tls
 from bench.processes import BenchError
 
 
@@ -14,6 +14,8 @@ def main() -> int:
     subparsers = parser.add_subparsers(required=True, metavar="TABLE")
     table_splice.add_parser(subparsers)
     table_hub.add_parser(subparsers)
+    table_tls.add_parser(subparsers)
+    table_admin.add_parser(subparsers)
     table_kit.add_parser(subparsers)
     parser.set_defaults(congestion="")
     options = parser.parse_args()

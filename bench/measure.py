@@ -109,8 +109,11 @@ def compile_c(sources: Sequence[Path], result: Path, options: Sequence[str] = ()
 
 
 def _command(role: str, load: Load) -> list[str]:
-    options = [word for name, value in load.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    return [str(build()), role, *options]
+    return [str(build()), role, *_options(load)]
+
+
+def _options(load: Load) -> list[str]:
+    return [word for name, value in load.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 @contextmanager
@@ -120,7 +123,15 @@ def load_program(role: str, directory: Path, load: Load) -> Iterator[tuple[Serve
         yield program, program.wait_for_event("ready")
 
 
-def run_sink(directory: Path, load: Load, *, server: Server | None, idle_bytes: int, helpers: Sequence[Server]) -> Run:
+def run_sink(
+    directory: Path,
+    load: Load,
+    *,
+    server: Server | None,
+    idle_bytes: int,
+    helpers: Sequence[Server],
+    program: Sequence[str] = (),
+) -> Run:
     """Send viewers to a port, and measure the server while they watch.
 
     Args:
@@ -129,12 +140,14 @@ def run_sink(directory: Path, load: Load, *, server: Server | None, idle_bytes: 
         server: whose CPU and memory is measured; None where the viewers are sent straight to the origin.
         idle_bytes: the server's resident memory before it had a viewer.
         helpers: the other parts of the load generator.
+        program: another sink than the load generator's, that takes its options and says what it says.
 
     Raises:
         BenchError: the sink ended before it had said its result.
     """
     with ExitStack() as stack:
-        sink = stack.enter_context(start("sink", _command("sink", load), directory, stdout=subprocess.PIPE))
+        command = [*program, *_options(load)] if program else _command("sink", load)
+        sink = stack.enter_context(start("sink", command, directory, stdout=subprocess.PIPE))
         everyone = [sink, *helpers]
         output = sink.process.stdout
         assert output is not None
