@@ -96,17 +96,17 @@ class HookServer:
         self.left = 0
         self._changed = trio.Event()
 
-    async def called(self, count: int = 1) -> dict[str, str]:
-        """The last form, once there are `count` of them."""
-        await self._until(lambda: len(self.calls) >= count)
+    async def called(self, count: int = 1, *, seconds: float = 5) -> dict[str, str]:
+        """The form of this number, once there are so many of them."""
+        await self._until(lambda: len(self.calls) >= count, seconds)
         return self.calls[count - 1]
 
     async def all_left(self, count: int) -> None:
         """Wait until the door has closed so many connections."""
         await self._until(lambda: self.left >= count)
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        with trio.fail_after(5):
+    async def _until(self, condition: Callable[[], bool], seconds: float = 5) -> None:
+        with trio.fail_after(seconds):
             while not condition():
                 await self._changed.wait()
 
