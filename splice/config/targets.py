@@ -8,7 +8,6 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from protocol import LocalProtocolError
 from protocol.rtmp import RtmpUrl, parse_url
 
 __all__ = ["HIDDEN", "check_rtmp_target", "check_target", "filled", "is_one_stream", "masked", "rtmp_url"]
@@ -49,11 +48,8 @@ def check_rtmp_target(target: str) -> None:
         ValueError: no; the message does not repeat it.
     """
     check_target(target)
-    try:
-        url = rtmp_url("rtmp", "x", filled(target, app="app", stream="stream", port=""), "stream")
-    except LocalProtocolError:
-        url = None
-    if url is None or not url.app.partition("?")[0]:
+    url = rtmp_url("rtmp", "x", filled(target, app="app", stream="stream", port=""), "stream")
+    if not url.app.partition("?")[0]:
         raise ValueError("an rtmp target is /app/stream, as in /{app}/{stream}?key=..., or /app alone")
 
 
@@ -67,9 +63,6 @@ def rtmp_url(scheme: str, authority: str, target: str, stream: str) -> RtmpUrl:
 
     Of /a/b the app is a, of /a/b/c it is a/b; what is behind is the stream, with the query. A single segment is an app,
     with its query, and `stream` the name in it, as with nginx-rtmp's pull.
-
-    Raises:
-        LocalProtocolError: the whole is no RTMP URL.
     """
     url = parse_url(f"{scheme}://{authority}{target}")
     return url if url.stream else replace(url, stream=stream)

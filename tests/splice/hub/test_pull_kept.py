@@ -1,5 +1,6 @@
 """Pulls without viewers: they begin by themselves, come back for ever, and end when they are let go."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from splice.stats import EndReason, Publishers
-from tests.splice.hub.pulling import Watching, asking, origin_at, refused_port, relaying
+from tests.splice.hub.pulling import LIMITS, Watching, asking, origin_at, refused_port, relaying
 from tests.splice.hub.servers import MISSING, HttpOrigin, plays, says
 
 
@@ -151,3 +152,49 @@ async def test_a_kept_stream_waits_for_room_among_the_publishers(autojump_clock:
         assert [publisher.stream for publisher in publishers] == ["first"]
         await trio.sleep(20)
         assert [publisher.stream for publisher in publishers] == ["second"]
+
+
+async def test_after_a_minute_of_success_the_pauses_begin_small_again(autojump_clock: MockClock) -> None:
+    server = HttpOrigin(*[says(MISSING)] * 5, plays(70, ends=True), says(MISSING))
+    async with server.listening(), relaying(limits=replace(LIMITS, republish_grace_s=0.0)) as pulls:
+        pulls.keep(origin_at(server.port), "myapp", "test")
+        await trio.sleep(120)
+        began, after = (connection.opened_at for connection in server.connections[5:7])
+        assert after - (began + 70) == pytest.approx(0.5, abs=0.05)
+
+
+# --- another configuration ---
+
+
+async def test_what_is_added_and_removed_begins_and_ends_and_the_rest_runs_on(autojump_clock: MockClock) -> None:
+    server = HttpOrigin(plays())
+    async with server.listening(), relaying(idle_stop_s=0) as pulls:
+        origins = {"a": origin_at(server.port)}
+        pulls.update_kept(origins, add=[("a", "cams", "front"), ("a", "cams", "side")])
+        pulls.keep(origins["a"], "cams", "by-hand")
+        await trio.sleep(5)
+        pulls.update_kept(origins, add=[("a", "cams", "back")], remove=[("a", "cams", "front")])
+        await trio.sleep(5)
+        assert {live.stream for _, live, _ in pulls} == {"side", "by-hand", "back"}
+        assert len(server.connections) == 4
+
+
+async def test_what_is_kept_of_an_origin_that_is_gone_is_let_go(autojump_clock: MockClock) -> None:
+    server = HttpOrigin(plays())
+    async with server.listening(), relaying(idle_stop_s=0) as pulls:
+        pulls.keep(origin_at(server.port), "myapp", "test")
+        await trio.sleep(5)
+        pulls.update_kept({})
+        await trio.sleep(5)
+        assert (server.open, pulls.kept, list(pulls)) == (0, [], [])
+
+
+async def test_everything_can_be_let_go_at_once(autojump_clock: MockClock) -> None:
+    server = HttpOrigin(plays())
+    async with server.listening(), relaying(idle_stop_s=0) as pulls:
+        for stream in ("front", "back"):
+            pulls.keep(origin_at(server.port), "cams", stream)
+        await trio.sleep(5)
+        pulls.let_all_go()
+        await trio.sleep(5)
+        assert (server.open, pulls.kept, list(pulls)) == (0, [], [])
