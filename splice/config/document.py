@@ -20,8 +20,10 @@ import tomli_w
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from splice.config.settings import NEEDS_RESTART, OVERRIDES, Settings
+from splice.config.applications import OVERRIDES
+from splice.config.settings import Settings
 from splice.config.sources import ENVIRONMENT_PREFIX
+from splice.config.tables import NEEDS_RESTART
 
 __all__ = ["EXAMPLE", "FLAGS", "PAGE", "configuration_page", "example_toml"]
 
@@ -45,7 +47,7 @@ _UNITS: Final = {"_s": "s", "_ms": "ms", "_bytes": "bytes"}
 _INTRODUCTION: Final = """\
 # Configuration
 
-<!-- Made by `make docs` out of splice/config/settings.py; a test holds it current. -->
+<!-- Made by `make docs` out of splice/config; a test holds it current. -->
 
 One TOML file says everything: `splice --config splice.toml`, or a `splice.toml` in the directory where the door starts.
 [splice.example.toml](../splice.example.toml) holds every key with its default. A key that is not on this page is an

@@ -6,7 +6,7 @@ import pytest
 
 from splice.access import AddressRules
 from splice.access.addresses import canonical_address
-from splice.config.settings import Network
+from splice.config.values import Network
 
 V4, V6, HOST = ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"), ip_network("10.0.0.7")
 
