@@ -210,6 +210,11 @@ async def test_connections_are_handed_over_with_their_peer() -> None:
     assert all(peer.startswith("127.0.0.1:") for peer in await accepted_from(listening()))
 
 
+async def test_who_comes_when_a_turn_is_used_up_is_taken_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splice.listeners._ACCEPTS_PER_TURN", 1)
+    await accepted_from(listening())
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
 async def test_without_descriptors_accepting_pauses_and_goes_on(
     number: int, autojump_clock: trio.testing.MockClock
