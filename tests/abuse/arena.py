@@ -16,7 +16,19 @@ import trio
 from tests.abuse.people import Behaving, publish
 from tests.e2e.door import Door, running_door
 
-__all__ = ["DEMO", "HUB", "Arena", "Figures", "GapError", "NotBackError", "figures_of", "open_arena"]
+__all__ = [
+    "DEMO",
+    "HUB",
+    "Arena",
+    "Figures",
+    "GapError",
+    "NotBackError",
+    "admin",
+    "figures_of",
+    "open_arena",
+    "resident_bytes",
+    "settled",
+]
 
 DEMO = "/live?src=demo&app=demo&stream=clock"
 HUB = "/live?app=myapp&stream=behaves"
@@ -48,13 +60,23 @@ class Figures(NamedTuple):
 
 async def figures_of(door: Door) -> Figures:
     """By the door's admin side and /proc."""
-    metrics = (await _admin(door, "/metrics")).decode()
+    metrics = (await admin(door, "/metrics")).decode()
     counts = [
-        json.loads(await _admin(door, f"/api/v1/{what}"))["total"] for what in ("viewers", "publishers", "streams")
+        json.loads(await admin(door, f"/api/v1/{what}"))["total"] for what in ("viewers", "publishers", "streams")
     ]
     return Figures(
         _descriptors(door.child.pid), _metric(metrics, "tasks"), _metric(metrics, "pump_registrations"), *counts
     )
+
+
+async def settled(door: Door) -> Figures:
+    """What the door holds, once two looks agree."""
+    last = None
+    with trio.fail_after(5):
+        while last != (now := await figures_of(door)):
+            last = now
+            await trio.sleep(0.05)
+    return now
 
 
 def resident_bytes(pid: int) -> int:
@@ -86,14 +108,9 @@ class Arena:
     def http_port(self) -> int:
         return self.door.port
 
-    async def settled(self) -> None:
-        """Note what the door holds, once two looks agree."""
-        last = None
-        with trio.fail_after(5):
-            while last != (now := await figures_of(self.door)):
-                last = now
-                await trio.sleep(0.05)
-        self.before = now
+    async def begin(self) -> None:
+        """Note what the door holds."""
+        self.before = await settled(self.door)
         self._resident_before = resident_bytes(self.door.child.pid)
 
     async def holds(self, **least: int) -> None:
@@ -163,7 +180,7 @@ async def open_arena(directory: Path, *, config: str = "", **timeouts: float) ->
             arena = Arena(door, [Behaving("splice route", door.port, DEMO), Behaving("hub route", door.port, HUB)])
             for viewer in arena.behaving:
                 await nursery.start(viewer.watch)
-            await arena.settled()
+            await arena.begin()
             for viewer in arena.behaving:
                 viewer.longest_gap_s = 0.0  # what was before the abuse is not its own
             yield arena
@@ -181,14 +198,15 @@ def _innermost(error: BaseException) -> BaseException:
     return error
 
 
-async def _admin(door: Door, path: str) -> bytes:
+async def admin(door: Door, path: str, *, method: str = "GET", status: int = 200) -> bytes:
+    """What the door's admin side answers, with this status."""
     host, _, port = door.ready["admin"][0].rpartition(":")
     stream = await trio.open_tcp_stream(host, int(port))
     async with stream:
-        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        await stream.send_all(f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join([data async for data in stream])
     head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 "), answer
+    assert head.startswith(b"HTTP/1.1 %d " % status), answer
     return body
 
 
