@@ -71,15 +71,16 @@ class ProxyReceiver:
             if kind not in rules.kinds or not rules.proxies.trusts(peer[0]):
                 await serve_one(accepted, peer)
                 return
+            client = None
             try:
                 client = await _receive(accepted, kind, peer, rules.head_s)
-            except BaseException:
-                accepted.close()
-                raise
-            if client is None:
-                accepted.close()
-                return
-            await serve_one(accepted, client)
+            except Exception:  # noqa: BLE001 -- a bug in one connection ends that one alone
+                _log.exception("connection.bug", peer=socket_address(peer))
+            finally:
+                if client is None:
+                    accepted.close()
+            if client is not None:
+                await serve_one(accepted, client)
 
         return serve
 

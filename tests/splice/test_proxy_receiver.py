@@ -245,3 +245,12 @@ async def test_to_be_woken_for_nothing_is_no_error() -> None:
         ours.sendall(V2)
         await ProxyReceiver(rules("http")).before("http", door)(woken, PROXY)
     assert heard == [CLIENT]
+
+
+async def test_a_bug_in_one_connection_ends_that_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splice.proxy_receiver.ProxyHeaderParser.next_event", lambda _parser: 1 // 0)
+    with _tcp_pair() as (ours, theirs), capture_logs() as log:
+        ours.sendall(V2)
+        await ProxyReceiver(rules("http")).before("http", _unreachable)(theirs, PROXY)
+        assert theirs.fileno() == -1
+    assert [(event["event"], event["peer"]) for event in log] == [("connection.bug", "10.0.0.1:40000")]
