@@ -1,11 +1,13 @@
 """A door under abuse: whoever behaves sees no gap, and afterwards everything is back."""
 
 import resource
+import signal
 from pathlib import Path
 
 import pytest
+import trio
 
-from tests.abuse.arena import NotBackError, open_arena
+from tests.abuse.arena import GapError, NotBackError, open_arena
 from tests.abuse.scenarios import (
     Scenario,
     deaf_viewers,
@@ -51,3 +53,11 @@ async def test_the_same_abuse_is_seen_where_the_limit_against_it_is_taken_out(
     with pytest.raises(NotBackError):
         async with open_arena(tmp_path, **{**LIMITS, limit: 3600}) as arena:
             await abuse(arena)
+
+
+async def test_a_door_that_stands_still_for_a_moment_is_seen_by_who_behaves(tmp_path: Path) -> None:
+    with pytest.raises(GapError):
+        async with open_arena(tmp_path, **LIMITS) as arena:
+            arena.door.child.send_signal(signal.SIGSTOP)
+            await trio.sleep(1.2)
+            arena.door.child.send_signal(signal.SIGCONT)
