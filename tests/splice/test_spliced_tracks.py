@@ -120,6 +120,13 @@ async def test_metadata_says_what_frames_do_not(known: Known) -> None:
     assert known.of() == Tracks(VideoConfiguration("avc1", 320, 240), AudioConfiguration("mp4a", 22050, None))
 
 
+async def test_tags_that_nobody_can_read_are_read_past(known: Known) -> None:
+    filtered = encode_tag(TagType.VIDEO, 0, b"encrypted", filtered=True)
+    with known.look() as look:
+        assert not look(HEADER + filtered + encode_tag(20, 0, b"of another time") + VIDEO + AUDIO)
+    assert known.of() == BOTH
+
+
 async def test_after_64_kib_no_more_is_wanted_whatever_is_missing(known: Known) -> None:
     promised = HEADER + VIDEO
     frames = encode_tag(TagType.VIDEO, 0, inter_frame(bytes(1000))) * 70

@@ -349,6 +349,17 @@ def test_it_is_one_of_the_doors_tools() -> None:
     assert "--once" in done.stdout
 
 
+def test_ctrl_c_before_there_is_anything_to_see_is_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trio, "run", interrupted)
+    assert main(["--once"]) == 130
+    assert capsys.readouterr().err == ""
+
+
 # --- keys ---
 
 
@@ -473,3 +484,21 @@ async def test_where_there_is_no_first_look_the_screen_is_left_alone(door: Door,
     assert fault is not None
     assert fault.startswith("nobody answers")
     assert screen.written.getvalue() == ""
+
+
+async def test_without_a_keyboard_it_shows_all_the_same(
+    door: Door, screen: Screen, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_show_until_left, URL, "", screen.console)
+            await trio.sleep(1.5)
+            signal.raise_signal(signal.SIGTERM)
+    assert "myapp/test" in screen.written.getvalue()
+
+
+async def test_large_figures_have_large_units() -> None:
+    lines = shown(look([stream()], [viewer(bytes=3 * 10**12, seconds=59.9), viewer(2, bytes=12, seconds=0.0)]))
+    assert lines[4].split()[5:8] == ["0:59", "3.0", "TB"]
+    assert lines[5].split()[5:8] == ["0:00", "12", "B"]
