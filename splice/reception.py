@@ -24,7 +24,7 @@ from splice.hub import LiveStream, Tracks
 from splice.origins import OriginError
 from splice.proxies import ForwardedForError, TrustedProxies
 from splice.routing import HubRoute, Query, Route, Router, RoutingError, SpliceRoute, renamed_target
-from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
+from splice.stats import PROGRAM_LENGTH, EndReason, LimitReachedError, Viewer, Viewers
 
 __all__ = ["DoorRules", "Reception", "RefusedError", "Visit"]
 
@@ -216,6 +216,7 @@ class Reception:
             app=route.app,
             stream=route.stream,
             protocol=protocol,
+            program=asked.caller.flash_version[:PROGRAM_LENGTH],
         )
         with rules.of_app(asked.app).access.updated(asked, viewer):
             await self._watch(visit, head, route, viewer, rules, tracks)

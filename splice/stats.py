@@ -14,7 +14,20 @@ from typing import Final, Protocol, TypeAlias
 
 import trio
 
-__all__ = ["AppLimits", "EndReason", "LimitReachedError", "Meter", "Publisher", "Publishers", "Viewer", "Viewers"]
+__all__ = [
+    "PROGRAM_LENGTH",
+    "AppLimits",
+    "EndReason",
+    "LimitReachedError",
+    "Meter",
+    "Publisher",
+    "Publishers",
+    "Viewer",
+    "Viewers",
+]
+
+PROGRAM_LENGTH: Final = 256
+"""How much is kept of what a client calls itself, in characters."""
 
 
 class EndReason(enum.StrEnum):
@@ -75,6 +88,7 @@ class Viewer:
         started_at: in Trio's time, seconds.
         first_byte_s: how many seconds after that the stream's first bytes were on their way; None: not yet.
         clock: gives the live stream's time in milliseconds, once it watches one; None: not known.
+        program: what the client calls itself, by RTMP's flashVer or HTTP's User-Agent.
         scope: everything that serves this viewer runs inside.
     """
 
@@ -90,6 +104,7 @@ class Viewer:
     started_at: float = field(default_factory=trio.current_time)
     first_byte_s: float | None = None
     clock: Callable[[], int] | None = None
+    program: str = ""
     ended_by: EndReason | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
@@ -228,6 +243,7 @@ class Publisher:
         bytes: media received.
         started_at: in Trio's time, seconds.
         clock: gives the live stream's time in milliseconds; None: not known.
+        program: what the client calls itself, by RTMP's flashVer.
         scope: everything that serves this publisher runs inside.
     """
 
@@ -240,6 +256,7 @@ class Publisher:
     bytes: int = 0
     started_at: float = field(default_factory=trio.current_time)
     clock: Callable[[], int] | None = None
+    program: str = ""
     ended_by: EndReason | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 

@@ -2,7 +2,8 @@
 
     Hypercorn (serve) --> Gate (gate, auth) --> FastAPI (app) --> Inventory --> the house's tables
                                                      |--> EventFeed (events) <--- the log
-                                                     '--> Metrics (metrics)  <--- the log, the tables
+                                                     |--> Metrics (metrics)  <--- the log, the tables
+                                                     '--> NginxStat (nginx_stat), likewise
 
 It reads what the others keep, and ends what it is told to end; it is on no stream's way. `Admin` ties it together.
 """
@@ -20,6 +21,7 @@ from splice.admin.events import EventFeed
 from splice.admin.gate import Gate
 from splice.admin.inventory import House, Inventory
 from splice.admin.metrics import Metrics
+from splice.admin.nginx_stat import NginxStat
 from splice.admin.serve import serve_asgi
 from splice.admin.standing import Standing
 from splice.logs import listening
@@ -45,8 +47,10 @@ class Admin:
         self._guard: Final = Guard(AccessRules("", (), TrustedProxies(())))
         self._inventory: Final = Inventory(house)
         self._metrics: Final = Metrics(house, self._inventory)
+        self._stat: Final = NginxStat(house, self._inventory)
         self.feed: Final = EventFeed()
-        self.app: Final = Gate(make_app(house, self._inventory, self._metrics, self.feed, self._guard), self._guard)
+        app = make_app(house, self._inventory, self._metrics, self._stat, self.feed, self._guard)
+        self.app: Final = Gate(app, self._guard)
 
     def allow(self, *, token: str, allowed_hosts: Sequence[str], proxies: TrustedProxies) -> None:
         """Say who is let in from now on: see `AccessRules`. Sessions of another token end."""
@@ -57,6 +61,7 @@ class Admin:
         try:
             self._inventory.hear(event)
             self._metrics.hear(event)
+            self._stat.hear(event)
             self.feed.hear(event)
         except Exception:  # noqa: BLE001 -- see above
             _log.exception("admin.bug", heard=event.get("event"))

@@ -32,6 +32,8 @@ from splice.admin.models import (
     Viewers,
     problem,
 )
+from splice.admin.nginx_stat import CONTENT_TYPE as XML_TYPE
+from splice.admin.nginx_stat import NginxStat
 from splice.admin.page import asset, content_security_policy
 from splice.admin.standing import RefusedChangeError, Standing
 
@@ -55,7 +57,9 @@ Text = Annotated[str, Query(max_length=128, description="that peer, stream, rout
 Id = Annotated[str, Path(max_length=64, description="an item's id")]
 
 
-def make_app(house: House, inventory: Inventory, metrics: Metrics, feed: EventFeed, guard: Guard) -> FastAPI:
+def make_app(
+    house: House, inventory: Inventory, metrics: Metrics, stat: NginxStat, feed: EventFeed, guard: Guard
+) -> FastAPI:
     """The application behind the gate."""
     app = _App(
         title="splice",
@@ -73,7 +77,7 @@ def make_app(house: House, inventory: Inventory, metrics: Metrics, feed: EventFe
         _kicks(inventory),
         _standing(house.standing),
         _access(feed, guard),
-        _state(house, metrics),
+        _state(house, metrics, stat),
         _page(house),
     ):
         app.include_router(router)
@@ -232,7 +236,7 @@ def _access(feed: EventFeed, guard: Guard) -> APIRouter:
     return router
 
 
-def _state(house: House, metrics: Metrics) -> APIRouter:
+def _state(house: House, metrics: Metrics, stat: NginxStat) -> APIRouter:
     router = APIRouter(tags=["state"])
 
     @router.get("/healthz", response_model=State, summary="Whether the door is alive; for everyone")
@@ -273,6 +277,15 @@ def _state(house: House, metrics: Metrics) -> APIRouter:
     )
     async def metrics_text() -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    @router.get(
+        "/stat",
+        response_class=Response,
+        summary="As nginx-rtmp's rtmp_stat",
+        responses={200: {"content": {XML_TYPE: {"schema": {"type": "string"}}}}},
+    )
+    async def nginx_stat() -> Response:
+        return Response(stat.xml(), headers={"Content-Type": XML_TYPE})
 
     return router
 

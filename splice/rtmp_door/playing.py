@@ -19,7 +19,7 @@ from splice.routing import HubRoute, Query, RoutingError
 from splice.rtmp_door.connection import RtmpConnection
 from splice.rtmp_door.player import RtmpPlayer
 from splice.rtmp_door.requests import Ask, ConnectedClient, RefusedRequestError, RtmpRules, require_name
-from splice.stats import EndReason, LimitReachedError, Viewer, Viewers
+from splice.stats import PROGRAM_LENGTH, EndReason, LimitReachedError, Viewer, Viewers
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
 __all__ = ["Playing"]
@@ -104,6 +104,7 @@ class Playing:
             app=app,
             stream=name,
             protocol="rtmp",
+            program=asked.caller.flash_version[:PROGRAM_LENGTH],
         )
         log = _log.bind(id=viewer.id, peer=viewer.peer, route="hub", origin=origin, app=app, stream=name)
         log.info("viewer.start")

@@ -12,7 +12,7 @@ from splice.http import as_sentence
 from splice.hub import Hub, LiveStream, NameTakenError
 from splice.rtmp_door.connection import RtmpConnection
 from splice.rtmp_door.requests import Ask, ConnectedClient, RefusedRequestError, RtmpRules, require_name
-from splice.stats import EndReason, LimitReachedError, Publisher, Publishers
+from splice.stats import PROGRAM_LENGTH, EndReason, LimitReachedError, Publisher, Publishers
 from splice.viewer_socket import ViewerLeftError
 
 __all__ = ["ForwardStream", "Publishing"]
@@ -95,6 +95,7 @@ class Publishing:
             app=app,
             stream=name,
             protocol="rtmp",
+            program=asked.caller.flash_version[:PROGRAM_LENGTH],
         )
         log = _log.bind(id=publisher.id, peer=publisher.peer, app=app, stream=name)
         try:

@@ -46,9 +46,8 @@ def asked(operation: APIOperation, mode: GenerationMode) -> None:
             async with open_admin_house() as house, house.client() as client:
                 await filled(house)
                 wanted = case.as_transport_kwargs(base_url="http://localhost")
-                return await client.request(
-                    wanted["method"], wanted["url"], params=wanted.get("params"), headers=wanted.get("headers")
-                )
+                given = {name: wanted[name] for name in ("params", "headers", "json") if name in wanted}
+                return await client.request(wanted["method"], wanted["url"], content=wanted.get("data"), **given)
 
         case.validate_response(trio.run(call))
 
@@ -60,7 +59,9 @@ def test_every_operation_answers_as_the_document_says(operation: APIOperation) -
     asked(operation, GenerationMode.POSITIVE)
 
 
-@pytest.mark.parametrize("operation", [op for op in FINITE if "{" in op.path or op.query], ids=lambda op: op.label)
+@pytest.mark.parametrize(
+    "operation", [op for op in FINITE if "{" in op.path or op.query or op.body], ids=lambda op: op.label
+)
 def test_every_operation_refuses_what_the_document_does_not_allow(operation: APIOperation) -> None:
     asked(operation, GenerationMode.NEGATIVE)
 
@@ -73,6 +74,10 @@ def test_the_document_has_every_path_of_the_contract() -> None:
         *(f"DELETE /api/v1/{name}/{{id}}" for name in lists[:3]),
         "GET /api/v1/events",
         "POST /api/v1/session",
+        "DELETE /api/v1/session",
+        *(f"{method} /api/v1/{name}" for method in ("GET", "POST") for name in ("forwards", "pulls")),
+        *(f"DELETE /api/v1/{name}/{{id}}" for name in ("forwards", "pulls")),
+        "GET /stat",
         "GET /healthz",
         "GET /readyz",
         "GET /metrics",
