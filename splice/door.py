@@ -98,7 +98,7 @@ class _Visit:
         return self._handshake is not None
 
     async def unless_left(self, function: Callable[[], Awaitable[T]]) -> T:
-        return await self._connection.unless_left(function)
+        return await self._connection.unless_left(function, None if self._handshake is None else self._connection.keep)
 
     async def watch_origin(self, route: SpliceRoute, viewer: Viewer, forwarded_for: bytes) -> EndReason:
         return await self._rules.gateway.serve(

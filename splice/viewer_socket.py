@@ -42,6 +42,7 @@ class ViewerSocket:
         stream: the same socket as Trio's stream, or, after `start_tls`, TLS over it.
         address: the peer's address.
         peer: the peer as `address:port`, IPv6 in brackets.
+        early: what came behind the request's head before anybody asked for it, as far as it is kept.
     """
 
     def __init__(self, accepted: socket.socket, address: str, peer: str) -> None:
@@ -50,6 +51,7 @@ class ViewerSocket:
         self.stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] = self._transport
         self.address: Final = address
         self.peer: Final = peer
+        self.early = b""
         if _TCP_NOTSENT_LOWAT is not None:
             try:
                 accepted.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
@@ -96,7 +98,13 @@ class ViewerSocket:
             if not data:
                 raise ViewerLeftError
             parser.receive_data(data)
+        self.early = parser.trailing_data
         return head
+
+    def keep(self, data: bytes) -> bool:
+        """Keep what came early, for who reads on; False where it is too much."""
+        self.early += data
+        return len(self.early) <= DROPPED_INPUT_BYTES
 
     async def unless_left(
         self, function: Callable[[], Awaitable[T]], receive: Callable[[bytes], bool] | None = None

@@ -116,7 +116,6 @@ class WebSocketViewer:
         self._viewer: Final = viewer
         self._session: Final = WebSocketSession()
         self._backlog: Backlog | None = None  # None: the handshake was not answered yet
-        self._early_bytes = 0
         self._says_too_much = False
         self._interval_began = 0.0
         self._control_bytes_before = 0
@@ -125,10 +124,14 @@ class WebSocketViewer:
         """Accept the handshake. From now on answers are inserted into `backlog`, for whoever sends what waits there.
 
         Raises:
-            ViewerLeftError: the viewer has reset the connection.
+            ViewerLeftError: the viewer has reset the connection, or what it sent before has ended it.
         """
         self._backlog = backlog
+        early, self._connection.early = self._connection.early, b""
+        stays = self._receive(early)
         await self._connection.send(self._accepting_head)
+        if not stays:
+            raise ViewerLeftError
 
     async def serve(self, play: Callable[[], Awaitable[EndReason]]) -> EndReason:
         """Run `play`, which calls `open`, while the viewer's frames are answered; then close. Why it has ended.
@@ -161,8 +164,7 @@ class WebSocketViewer:
     def _receive(self, data: bytes) -> bool:
         """Take what the viewer sends; whether it stays."""
         if self._backlog is None:
-            self._early_bytes += len(data)
-            return self._early_bytes <= DROPPED_INPUT_BYTES
+            return self._connection.keep(data)
         session = self._session
         pongs = session.receive_data(data)
         if pongs:

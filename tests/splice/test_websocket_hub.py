@@ -8,11 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
-from wsproto.connection import Connection, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, Request, TextMessage
 
 from splice.hub import formats
 from splice.stats import EndReason
+from tests.splice.access.hook_server import open_hook_server
 from tests.splice.hub_house import (
     AUDIO_CONFIGURATION,
     VIDEO_CONFIGURATION,
@@ -24,7 +25,7 @@ from tests.splice.hub_house import (
     open_house,
     reset,
 )
-from tests.splice.websocket_client import LIVE, WebSocketClient, raw_handshake, watch
+from tests.splice.websocket_client import LIVE, WebSocketClient, watch
 
 OPENING = [VIDEO_CONFIGURATION, AUDIO_CONFIGURATION, keyframe(), audio()]
 
@@ -352,10 +353,68 @@ async def test_whatever_a_viewer_says_it_is_closed_cleanly_and_nobody_else_notic
     assert not [entry for entry in logs if entry["event"] == "connection.bug"]
 
 
-async def test_bytes_that_come_with_the_handshake_are_dropped(autojump_clock: MockClock) -> None:
+# --- frames that come before the answer to the handshake, though RFC 6455, 4.1 has clients wait for it ---
+
+
+async def hasty(house: House, *pieces: bytes) -> WebSocketClient:
+    """A viewer whose `pieces` come one by one, the first with its handshake; the handshake was answered since."""
+    viewer = WebSocketClient(house.dial(house.door.serve))
+    handshake = viewer.protocol.send(Request(host="door", target=LIVE))
+    await viewer.stream.send_all(handshake + pieces[0])
+    for piece in pieces[1:]:
+        await wait_all_tasks_blocked()
+        await viewer.stream.send_all(piece)
+    while viewer.protocol.state is ConnectionState.CONNECTING and not viewer.ended:
+        await viewer.receive()
+    return viewer
+
+
+async def test_a_ping_that_comes_with_the_handshake_gets_its_pong(autojump_clock: MockClock) -> None:
     async with open_house() as house:
         await published(house)
-        stream = await house.dial_loopback(house.door.serve)
-        await stream.send_all(raw_handshake() + frame_of(Ping(b"too early")))
-        first = await stream.receive_some(12)
-        assert first == b"HTTP/1.1 101"
+        viewer = await hasty(house, frame_of(Ping(b"hasty")))
+        assert await viewer.pong() == b"hasty"
+        assert await viewer.bodies(len(OPENING)) == OPENING
+        assert await viewer.ping(b"in time") == b"in time"
+
+
+async def test_a_frame_whose_beginning_comes_with_the_handshake_is_one_frame(autojump_clock: MockClock) -> None:
+    ping = frame_of(Ping(b"in three"))
+    async with open_house(hub={"wait_for_stream_s": 10}) as house, trio.open_nursery() as nursery:
+
+        async def begin() -> None:
+            await trio.sleep(3)
+            await published(house)
+
+        nursery.start_soon(begin)
+        viewer = await hasty(house, ping[:1], ping[1:5], ping[5:])
+        assert await viewer.pong() == b"in three"
+        assert await viewer.bodies(len(OPENING)) == OPENING
+
+
+async def test_a_close_that_comes_with_the_handshake_is_answered(autojump_clock: MockClock) -> None:
+    async with open_house() as house:
+        await published(house)
+        viewer = await hasty(house, frame_of(CloseConnection(1000)))
+        closing = await viewer.until_closed()
+        assert closing is not None
+        assert closing.code == 1000
+
+
+async def test_who_says_too_much_before_the_answer_goes_without_one(autojump_clock: MockClock) -> None:
+    async with open_house(hub={"wait_for_stream_s": 10}) as house:
+        viewer = await hasty(house, *[bytes(8192)] * 9)
+        assert viewer.ended
+        assert trio.current_time() < 10
+
+
+async def test_frames_that_come_while_the_operator_is_asked_are_kept_too() -> None:
+    async with (
+        open_hook_server() as server,
+        open_house(hooks={"on_play": server.url}, hub={"republish_grace_s": 0}) as house,
+    ):
+        await published(house)
+        ping = frame_of(Ping(b"hasty"))
+        viewer = await hasty(house, ping[:3], ping[3:])
+        assert await viewer.pong() == b"hasty"
+        await server.all_left(1)
