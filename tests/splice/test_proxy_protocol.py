@@ -88,6 +88,18 @@ async def test_a_stranger_is_served_by_its_own_address_and_sets_no_other() -> No
         assert b" 403 " in await answered(door, get(WATCH), from_address="127.0.0.3")
 
 
+async def test_a_strangers_header_breaks_its_rtmp_handshake_and_the_log_names_the_byte() -> None:
+    async with spliced_door(rtmp_listen=["127.0.0.1:0"]) as (door, _):
+        (ready,) = door.events("ready")
+        host, _, port = ready["rtmp"][0].rpartition(":")
+        door.address = host, int(port)
+        for number, (forged, byte) in enumerate(((header(CLIENT), "0x50"), (b"\r\n\r\n\0\r\nQUIT\n", "version 13"))):
+            assert await answered(door, forged + b"\x03" + bytes(1536), from_address="127.0.0.2") == b""
+            broken = await door.logged("rtmp.broken", number + 1)
+            assert byte in broken["error"]
+            assert broken["peer"].startswith("127.0.0.2:")
+
+
 async def test_a_proxy_that_sends_no_header_is_closed_on_and_nobody_else_is_disturbed() -> None:
     async with spliced_door() as (door, origin), sent(door, header(CLIENT) + get(WATCH)) as viewer:
         asked = await origin.asked()
