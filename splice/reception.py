@@ -162,16 +162,17 @@ class Reception:
                 _require_allowed_page(head, rules.cors)
             client = _client(rules.proxies, visit.address, head)
             asked = _play_request(self._viewers.next_id(), client, visit.scheme, head, query)
-            if rules.of_app(asked.app).access.asks_about_viewers:
-                redirect = await visit.unless_left(lambda: rules.of_app(asked.app).access.may_play(asked))
+            access = rules.of_app(asked.app).access
+            if access.asks_about_viewers:
+                redirect = await visit.unless_left(lambda: access.may_play(asked))
             else:
-                redirect = await rules.of_app(asked.app).access.may_play(asked)
+                redirect = await access.may_play(asked)
         except (AccessRefusedError, RequestError, RoutingError) as error:
             raise RefusedError(error.status, error.detail) from None
         try:
             await self._let_in(visit, head, query, asked, redirect, rules, "ws-flv" if by_websocket else "http-flv")
         finally:
-            rules.of_app(asked.app).access.play_ended(asked)
+            access.play_ended(asked)
         return b""
 
     async def _let_in(
@@ -185,7 +186,8 @@ class Reception:
         protocol: str,
     ) -> None:
         """Serve a viewer who may watch, if there is room and the stream."""
-        target = rules.of_app(asked.app).access.forwarded(head.target)
+        access = rules.of_app(asked.app).access
+        target = access.forwarded(head.target)
         if isinstance(redirect, Renamed):
             target = renamed_target(target, query, redirect.stream)
             query = replace(query, stream=redirect.stream)
@@ -218,7 +220,7 @@ class Reception:
             protocol=protocol,
             program=asked.caller.flash_version[:PROGRAM_LENGTH],
         )
-        with rules.of_app(asked.app).access.updated(asked, viewer):
+        with access.updated(asked, viewer):
             await self._watch(visit, head, route, viewer, rules, tracks)
 
     async def _watch(

@@ -64,11 +64,12 @@ class Playing:
             arguments=arguments,
             caller=client.caller,
         )
-        redirect = await ask(rules.of_app(asked.app).access.may_play(asked), request, Code.PLAY_FAILED)
+        access = rules.of_app(asked.app).access
+        redirect = await ask(access.may_play(asked), request, Code.PLAY_FAILED)
         try:
             await self._let_in(connection, asked, redirect, request, rules, tracks)
         finally:
-            rules.of_app(asked.app).access.play_ended(asked)
+            access.play_ended(asked)
 
     async def _let_in(
         self,
@@ -110,7 +111,8 @@ class Playing:
         log.info("viewer.start")
         reason = EndReason.ERROR
         try:
-            with self._viewers.present(viewer), rules.of_app(asked.app).access.updated(asked, viewer), viewer.scope:
+            access = rules.of_app(asked.app).access
+            with self._viewers.present(viewer), access.updated(asked, viewer), viewer.scope:
                 reason = await self._serve_player(connection, request, viewer, self._finder.found(route), rules, tracks)
         except (RoutingError, OriginError) as error:
             reason = EndReason.REFUSED

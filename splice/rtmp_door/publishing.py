@@ -66,11 +66,12 @@ class Publishing:
             arguments=client.arguments(request.publish.query),
             caller=client.caller,
         )
-        redirect = await ask(rules.of_app(asked.app).access.may_publish(asked), request, Code.PUBLISH_DENIED)
+        access = rules.of_app(asked.app).access
+        redirect = await ask(access.may_publish(asked), request, Code.PUBLISH_DENIED)
         try:
             await self._take_in(connection, client, asked, redirect, request, rules)
         finally:
-            rules.of_app(asked.app).access.publish_ended(asked)
+            access.publish_ended(asked)
 
     async def _take_in(
         self,
@@ -108,7 +109,8 @@ class Publishing:
                 forwarded = self._forwarded(live, redirect.to) if isinstance(redirect, Forwarded) else nullcontext()
                 reason = EndReason.ERROR
                 try:
-                    with forwarded, rules.of_app(asked.app).access.updated(asked, publisher), publisher.scope:
+                    access = rules.of_app(app).access
+                    with forwarded, access.updated(asked, publisher), publisher.scope:
                         reason = await self._receive(connection, request.message_stream_id, live, publisher, rules)
                 except ViewerLeftError:
                     reason = EndReason.PUBLISHER_LEFT
