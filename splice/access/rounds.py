@@ -103,8 +103,8 @@ class Rounds:
             self._runs = False
 
     def _visit_next(self) -> None:
-        """Begin the visit of the first that is still there; the turn for it has been taken."""
-        while self._queue:
+        """Begin the visit of the first that is still there and due; the turn for it has been taken."""
+        while self._queue and self._queue[0][0] <= trio.current_time():
             _, _, place = heapq.heappop(self._queue)
             place.queued = False
             if not place.gone:

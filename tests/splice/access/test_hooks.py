@@ -15,6 +15,7 @@ import trustme
 from structlog.testing import capture_logs
 
 from splice.access import Caller, HookCalls, Hooks, PlayRequest, PublishRequest
+from splice.access.hook_client import HookClient
 from splice.stats import EndReason
 from tests.splice.access.hook_server import HookServer, open_hook_server
 
@@ -371,3 +372,15 @@ async def test_a_thousand_sessions_take_one_task_while_they_wait() -> None:
                 sittings.enter_context(calls.updated(hooked, WATCHING, Sitting()))
             await trio.testing.wait_all_tasks_blocked()
             assert trio.lowlevel.current_statistics().tasks_living == before + 1
+
+
+async def test_a_bug_in_telling_is_logged_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(HookClient, "post", fail)
+    with capture_logs() as log:
+        async with open_calls() as calls:
+            calls.tell(hooks("http://127.0.0.1:1/"), "play_done", request())
+            await calls.wait_told()
+    assert [event["event"] for event in log] == ["hook.bug"]

@@ -134,3 +134,20 @@ async def test_those_who_have_gone_are_forgotten_long_before_their_visit(autojum
                 assert len(rounds._queue) <= 3
             assert len(rounds) == 1
     assert trio.current_time() == 0
+
+
+async def test_who_goes_while_it_waits_for_a_turn_is_passed_over(autojump_clock: MockClock) -> None:
+    slow, passed_over, patient = Visits(seconds=100), Visits(), Visits()
+    async with open_rounds(at_once=1) as rounds:
+        with ExitStack() as others:
+            for _ in range(4):
+                others.enter_context(rounds.visited(patient.visit, 500))
+            with rounds.visited(slow.visit, 10):
+                with rounds.visited(passed_over.visit, 20):
+                    await trio.sleep(30)
+                await trio.sleep(100)
+            await trio.sleep(30)
+            assert (slow.times, passed_over.times) == ([10, 120], [])
+            assert len(rounds) == 4
+            await trio.sleep(350)
+    assert patient.times == [500] * 4
