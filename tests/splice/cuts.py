@@ -8,12 +8,31 @@ task has started count as its own.
 import enum
 import itertools
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
 
 import trio
+from trio.testing import wait_all_tasks_blocked
 
-__all__ = ["Cuts", "Moment", "cut_at_every_step"]
+from splice.hub import LiveStream
+from splice.stats import EndReason
+from tests.splice.hub_house import House, descriptors, reset
+
+__all__ = [
+    "A_LIFE_TAKES_S",
+    "CUTS",
+    "Cuts",
+    "Moment",
+    "cut_at_every_step",
+    "dial",
+    "nothing_left",
+    "whole_unless_cut",
+]
+
+A_LIFE_TAKES_S = 100  # of virtual time
+CUTS = ["cancelled", "kicked", "left"]
+"""The manners of cutting that `dial` knows."""
 
 Serve = Callable[[socket.socket, tuple[str, int]], Awaitable[None]]
 
@@ -111,3 +130,90 @@ async def cut_at_every_step(live: Callable[[Cuts], Awaitable[None]], moment: Mom
         if not cuts.made:
             return cuts.steps
     raise AssertionError
+
+
+# --- for lives in a house of the hub ---
+
+
+class Census(NamedTuple):
+    """What must be as before."""
+
+    descriptors: int
+    tasks: int
+    viewers: int
+    viewers_counted: int
+    publishers: int
+    streams: int
+    awaited_streams: int
+    pulls: int
+    rtmp_pending: int
+    unfinished_bytes: int
+    registrations: int
+
+
+def census(house: House) -> Census:
+    server = house.server
+    return Census(
+        descriptors(),
+        trio.lowlevel.current_statistics().tasks_living,
+        len(house.viewers),
+        len(house.viewers._counts),
+        len(house.publishers),
+        len(house.hub),
+        len(house.hub._awaited),
+        len(server._pulls._pulls),
+        house.rtmp_door.pending,
+        house.unfinished_bytes,
+        server._pump.registrations,
+    )
+
+
+@contextmanager
+def whole_unless_cut(cuts: Cuts) -> Iterator[None]:
+    """For what a client does: it must go through where nobody has cut."""
+    try:
+        yield
+    except (AssertionError, trio.BrokenResourceError, trio.ClosedResourceError):
+        if not cuts.made:
+            raise
+
+
+@asynccontextmanager
+async def nothing_left(house: House) -> AsyncIterator[None]:
+    """For a life: within seconds of its end all is as before."""
+    await wait_all_tasks_blocked()
+    before = census(house)
+    streams: list[LiveStream] = []
+    house.hub.on_stream.append(streams.append)
+    with trio.fail_after(A_LIFE_TAKES_S):
+        yield
+        while house._connections.child_tasks or len(house.hub) or house.server._pulls._pulls:
+            await trio.sleep(0.1)
+        await wait_all_tasks_blocked()
+    house._clients.clear()
+    house.hub.on_stream.remove(streams.append)
+    assert census(house) == before
+    assert not any(stream.viewers for stream in streams)
+
+
+def leave(stream: trio.SocketStream) -> None:
+    """What a client looks like whose machine was killed."""
+    if stream.socket.fileno() >= 0:
+        reset(stream)
+        stream.socket.close()
+
+
+def kick(house: House) -> None:
+    for record in (*house.viewers, *house.publishers):
+        record.end(EndReason.KICKED)
+
+
+def dial(house: House, serve: Serve, cuts: Cuts, cut: str) -> trio.SocketStream:
+    """A connection to a door, whose task is cut in this manner."""
+    manners: dict[str, Callable[[trio.CancelScope], None]] = {
+        "cancelled": lambda scope: scope.cancel(),
+        "kicked": lambda scope: kick(house),
+        "left": lambda scope: leave(stream),
+    }
+    stream = house.dial(cuts.serving(serve, manners[cut]))
+    return stream

@@ -5,8 +5,7 @@ ended by the operator; or left by its client. Each time all is as before: descri
 subscriptions. Where a cut is made, the other side of the life may see anything but a wait without end.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,12 +14,21 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from protocol.rtmp import MediaKind, parse_url
 from splice.http import LAST_CHUNK, chunk
-from splice.hub import HubLimits, LiveStream
+from splice.hub import HubLimits
 from splice.hub.pull import Pulls
 from splice.origins import OriginError
 from splice.routing import Origin
 from splice.stats import EndReason, Publishers
-from tests.splice.cuts import Cuts, Moment, cut_at_every_step
+from tests.splice.cuts import (
+    A_LIFE_TAKES_S,
+    CUTS,
+    Cuts,
+    Moment,
+    cut_at_every_step,
+    dial,
+    nothing_left,
+    whole_unless_cut,
+)
 from tests.splice.hub.pulling import origin_at, relaying
 from tests.splice.hub.servers import (
     AUDIO_FRAME,
@@ -37,7 +45,7 @@ from tests.splice.hub.servers import (
     plays_rtmp,
     silent_rtmp,
 )
-from tests.splice.hub_house import House, RtmpClient, descriptors, inter_frame, open_house, reset
+from tests.splice.hub_house import RtmpClient, inter_frame, open_house
 from tests.splice.splice_house import Viewer
 from tests.splice.websocket_client import raw_handshake
 
@@ -45,42 +53,8 @@ LIVE = "/live?app=myapp&stream=test"
 PULLED = "/live?src=b&app=myapp&stream=test"
 SOON = {"republish_grace_s": 0.05, "idle_stop_s": 0.05, "wait_for_stream_s": 5}
 BRIEF = HubLimits(merge_s=0, republish_grace_s=0.05)
-A_LIFE_TAKES_S = 100
 
 BOTH_MOMENTS = pytest.mark.parametrize("moment", Moment)
-
-
-class Census(NamedTuple):
-    """What must be as before."""
-
-    descriptors: int
-    tasks: int
-    viewers: int
-    viewers_counted: int
-    publishers: int
-    streams: int
-    awaited_streams: int
-    pulls: int
-    rtmp_pending: int
-    unfinished_bytes: int
-    registrations: int
-
-
-def census(house: House) -> Census:
-    server = house.server
-    return Census(
-        descriptors(),
-        trio.lowlevel.current_statistics().tasks_living,
-        len(house.viewers),
-        len(house.viewers._counts),
-        len(house.publishers),
-        len(house.hub),
-        len(house.hub._awaited),
-        len(server._pulls._pulls),
-        house.rtmp_door.pending,
-        house.unfinished_bytes,
-        server._pump.registrations,
-    )
 
 
 class Player:
@@ -134,63 +108,6 @@ WAYS = {
 BY_EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
-@contextmanager
-def whole_unless_cut(cuts: Cuts) -> Iterator[None]:
-    """For what a client does: it must go through where nobody has cut."""
-    try:
-        yield
-    except (AssertionError, trio.BrokenResourceError, trio.ClosedResourceError):
-        if not cuts.made:
-            raise
-
-
-@asynccontextmanager
-async def nothing_left(house: House) -> AsyncIterator[None]:
-    """For a life: within seconds of its end all is as before."""
-    await wait_all_tasks_blocked()
-    before = census(house)
-    streams: list[LiveStream] = []
-    house.hub.on_stream.append(streams.append)
-    with trio.fail_after(A_LIFE_TAKES_S):
-        yield
-        while house._connections.child_tasks or len(house.hub) or house.server._pulls._pulls:
-            await trio.sleep(0.1)
-        await wait_all_tasks_blocked()
-    house._clients.clear()
-    house.hub.on_stream.remove(streams.append)
-    assert census(house) == before
-    assert not any(stream.viewers for stream in streams)
-
-
-def leave(stream: trio.SocketStream) -> None:
-    """What a client looks like whose machine was killed."""
-    if stream.socket.fileno() >= 0:
-        reset(stream)
-        stream.socket.close()
-
-
-def kick(house: House) -> None:
-    for record in (*house.viewers, *house.publishers):
-        record.end(EndReason.KICKED)
-
-
-CUTS = ["cancelled", "kicked", "left"]
-
-
-def dial(house: House, way: str, cuts: Cuts, cut: str | None) -> trio.SocketStream:
-    """A connection to a door, whose task is cut in this manner; None: not at all."""
-    serve = getattr(house, way).serve
-    if cut is None:
-        return house.dial(serve)
-    manners: dict[str, Callable[[trio.CancelScope], None]] = {
-        "cancelled": lambda scope: scope.cancel(),
-        "kicked": lambda scope: kick(house),
-        "left": lambda scope: leave(stream),
-    }
-    stream = house.dial(cuts.serving(serve, manners[cut]))
-    return stream
-
-
 @pytest.mark.parametrize("end", ["the stream ends", "the viewer leaves"])
 @pytest.mark.parametrize("cut", CUTS)
 @BOTH_MOMENTS
@@ -201,7 +118,7 @@ async def test_a_viewer_of_the_hub_is_cut_at_every_step(
     async def live(cuts: Cuts) -> None:
         async with nothing_left(house):
             publisher = house.rtmp()
-            viewer = way.viewer(dial(house, way.door, cuts, cut), LIVE)
+            viewer = way.viewer(dial(house, getattr(house, way.door).serve, cuts, cut), LIVE)
             with whole_unless_cut(cuts):
                 await viewer.ask()
                 await wait_all_tasks_blocked()  # it waits for the stream
@@ -225,7 +142,7 @@ async def test_a_viewer_of_the_hub_is_cut_at_every_step(
 async def test_a_publisher_is_cut_at_every_step(moment: Moment, cut: str, autojump_clock: MockClock) -> None:
     async def live(cuts: Cuts) -> None:
         async with nothing_left(house):
-            publisher = RtmpClient(dial(house, "rtmp_door", cuts, cut), parse_url("rtmp://door/myapp/test"))
+            publisher = RtmpClient(dial(house, house.rtmp_door.serve, cuts, cut), parse_url("rtmp://door/myapp/test"))
             viewer = WAYS["HTTP-FLV"].viewer(house.dial(house.door.serve), LIVE)
             with whole_unless_cut(cuts):
                 await viewer.ask()
@@ -287,7 +204,7 @@ async def test_a_viewer_of_a_pull_is_cut_at_every_step(
         async with server.listening():
             origins = {"b": {"url": f"{scheme}://127.0.0.1:{server.port}", "mode": "relay"}}
             async with open_house(hub=SOON, origins=origins) as house, nothing_left(house):
-                viewer = way.viewer(dial(house, way.door, cuts, cut), PULLED)
+                viewer = way.viewer(dial(house, getattr(house, way.door).serve, cuts, cut), PULLED)
                 with whole_unless_cut(cuts):
                     await viewer.ask()
                     await viewer.until(KEYFRAME)

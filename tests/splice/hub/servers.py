@@ -157,6 +157,7 @@ class HttpOrigin(Server):
         while self.awaits_head and not connection.head.endswith(b"\r\n\r\n"):
             data = await stream.receive_some()
             if not data:
+                connection.left.set()
                 return
             connection.head += data
         async with trio.open_nursery() as nursery:
