@@ -124,7 +124,7 @@ def test_a_wrong_command_line_is_one_line_that_names_the_flag_and_status_2(
 
 
 def test_a_password_in_a_url_is_not_repeated(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:
-    for url in ("a=http://me:geheim@x", "http://me:geheim@x"):
+    for url in ("a=ftp://me:geheim@x", "a=http://me:geheim@x:port", "http://me:geheim@x"):
         assert "geheim" not in usage_error(capsys, *LISTEN, "--origin", url)
 
 
