@@ -8,7 +8,11 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from protocol.rtmp import Code
+from protocol.rtmp import Code, parse_url
+from splice.access import Forwarded, HookCalls, PublishRequest, Pulled
+from splice.access.redirects import RedirectError
+from splice.config import Settings
+from splice.rules import access_rules
 from splice.stats import EndReason
 from tests.splice.access.hook_server import HookServer, open_hook_server
 from tests.splice.access.test_doors import open_door, open_origin, played, published, status_of
@@ -16,6 +20,7 @@ from tests.splice.hub.servers import RtmpServer, Server, plays_rtmp, silent_rtmp
 from tests.splice.hub_house import House, RtmpClient, keyframe
 
 SECRET = "secret-key"
+ASKED = PublishRequest(client_id="p1", address="192.0.2.7", app="myapp", stream="test")
 
 
 @asynccontextmanager
@@ -215,6 +220,44 @@ async def test_a_publisher_that_comes_back_is_sent_on_once() -> None:
             await target.connections[-1].left.wait()
         assert [peer.name for peer in target.connections] == ["test", "test"]
         house.hub.end("myapp", "test", EndReason.KICKED)
+
+
+CONFIGURED = Settings.model_validate(
+    {
+        "origins": {
+            "plain": {"url": "http://10.0.0.1:8080"},
+            "ported": {"url": "http://10.0.0.2:8080", "ports": [1936, 1937]},
+            "dialled": {"urls": ["rtmp://10.0.0.3", "rtmp://10.0.0.4:1940"]},
+        },
+        "forward": [{"streams": "*/*", "to": "rtmp://10.0.0.5/{app}"}],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("server", "origin"),
+    [
+        ("10.0.0.1", "plain"),
+        ("10.0.0.2:1937", "ported"),
+        ("10.0.0.3", "dialled"),
+        ("10.0.0.4:1940", "dialled"),
+        ("10.0.0.1:8080", None),
+        ("10.0.0.2", None),
+        ("10.0.0.4", None),
+        ("10.0.0.5", None),
+    ],
+)
+async def test_an_origin_is_known_by_the_ports_where_it_speaks_rtmp(server: str, origin: str | None) -> None:
+    location = f"rtmp://{server}/a/b"
+    async with trio.open_nursery() as nursery:
+        redirects = access_rules(CONFIGURED, HookCalls(nursery, user_agent="splice/test"))._redirects
+    if origin is None:
+        with pytest.raises(RedirectError):
+            redirects.of_viewer(location, ASKED)
+    else:
+        assert redirects.of_viewer(location, ASKED) == Pulled(origin, "a", "b")
+    if origin or server == "10.0.0.5":
+        assert redirects.of_publisher(location, ASKED) == Forwarded(parse_url(location))
 
 
 # --- updates ---
