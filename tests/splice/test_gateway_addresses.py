@@ -90,7 +90,8 @@ async def test_an_answer_that_is_no_stream_is_not_remembered() -> None:
         await (await second.asked()).send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
         assert (await viewer.answer()).status == 403
         viewer.close()
-        await served_by(first, house)
+        with second.nobody_comes():
+            await served_by(first, house)
 
 
 async def test_each_address_is_asked_for_its_own_target_by_its_own_password() -> None:
