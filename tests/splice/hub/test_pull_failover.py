@@ -176,10 +176,14 @@ async def test_addresses_that_a_reload_has_taken_away_are_not_gone_back_to(autoj
 
 async def test_a_viewer_who_comes_after_a_reload_tells_the_pull_of_the_new_addresses(autojump_clock: MockClock) -> None:
     server, other = HttpOrigin(plays(20)), HttpOrigin(plays())
-    async with server.listening(), other.listening(), relaying() as pulls:
-        async with pulls.watched(origin_at(server.port), "myapp", "test") as live:
-            await trio.sleep(10)
-            await asking(pulls, origin_at(other.port))
-            await trio.sleep(20)
-            assert not live.ended.is_set()
-            assert (len(server.connections), other.open) == (1, 1)
+    async with (
+        server.listening(),
+        other.listening(),
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port), "myapp", "test") as live,
+    ):
+        await trio.sleep(10)
+        await asking(pulls, origin_at(other.port))
+        await trio.sleep(20)
+        assert not live.ended.is_set()
+        assert (len(server.connections), other.open) == (1, 1)
