@@ -144,9 +144,7 @@ class Gateway:
             raise
         self.health.succeeded(route.origin.name)
         if answer.status in _REDIRECTS and route.origin.has_secrets_at(origin.address):
-            raise OriginError(
-                502, "the origin sends viewers elsewhere, maybe with what is not for them"
-            )
+            raise OriginError(502, "the origin sends viewers elsewhere, maybe with what is not for them")
         if answer.status == _OK:
             origin.until_closed(self.whereabouts.serving(route.origin, route.app, route.stream, origin.address))
         return answer
