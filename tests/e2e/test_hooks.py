@@ -9,7 +9,7 @@ import trio
 
 from tests.e2e.door import Door, running_door
 from tests.e2e.origins import nginx_rtmp, publishing
-from tests.e2e.processes import need, running
+from tests.e2e.processes import free_port, need, running
 from tests.e2e.viewers import ffmpeg_watching, watch
 from tests.splice.access.hook_server import HookServer, open_hook_server
 
@@ -144,3 +144,22 @@ async def test_a_source_starts_when_somebody_asks_and_stops_when_nobody_watches(
         ("demand", "myapp", "test"),
         ("idle", "myapp", "test"),
     ]
+
+
+async def test_a_viewer_who_is_sent_in_a_circle_is_told_and_the_others_watch_on(tmp_path: Path) -> None:
+    port = free_port()
+    config = f'origins.me.url = "rtmp://127.0.0.1:{port}"\nhub.idle_stop_s = 0'
+    async with open_hook_server() as server:
+        keys = f'hooks.on_play = "{server.url}"\n{config}'
+        async with (
+            running_door(tmp_path, "--rtmp", f"127.0.0.1:{port}", config=keys, first_tag_s=1) as door,
+            publishing(door.rtmp_url("myapp/test")),
+        ):
+            await door.logged("publisher.start")
+            async with ffmpeg_watching(f"{door.http_url}/myapp/test.flv") as other:
+                descriptors = door.descriptors
+                server.answer = f"rtmp://127.0.0.1:{port}/myapp/circle"
+                with pytest.raises(AssertionError, match="5XX"):
+                    await watch(f"{door.http_url}/myapp/test.flv", 1)
+                await door.has_descriptors(descriptors, seconds=5)
+                await other.printed("^progress=continue", after=len(other.lines))
