@@ -103,7 +103,8 @@ class SignKeySettings(Table):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
-        return {"secret": value} if isinstance(value, str) else value
+        written_alone = isinstance(value, str) or (isinstance(value, dict) and value.keys() == {"file"})
+        return {"secret": value} if written_alone else value
 
 
 class PlaySettings(Table):

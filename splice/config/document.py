@@ -61,8 +61,9 @@ parts, as `SPLICE_LIMITS__VIEWERS=500` and `SPLICE_ORIGINS__A__URL=http://10.0.0
 letters then). A list with one element may be given bare; longer lists, and tables, are JSON:
 `SPLICE_PUBLISH__ALLOW='["10.0.0.0/8", "::1"]'`. A variable that begins with `SPLICE_` and names no table is left alone.
 
-**Secrets.** A key that ends in `_file` names a file that holds the secret, so that neither the configuration nor the
-environment does. A configuration that holds secrets is for the door's own user to read.
+**Secrets.** A secret is a text, or `{{ file = "/run/secrets/NAME" }}`: the first line of a file, so that neither the
+configuration nor the environment holds it; a reload reads the file again. A configuration that holds secrets is for the
+door's own user to read.
 
 **Checking.** `splice --config splice.toml --check` validates everything, prints the configuration in force as TOML with
 secrets and the passwords in URLs as `***`, and exits: with status 0, or 2 and one line that says what is wrong.

@@ -186,8 +186,10 @@ def _host_name(value: str) -> str:
 
 
 def _secret_text(value: object) -> object:
+    if isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str):
+        return _read_line(value["file"])
     if not isinstance(value, str | SecretStr):  # said without the value, which pydantic's own sentence would show
-        raise ValueError("takes a text in quotes")  # noqa: TRY004 -- pydantic reports ValueError alone
+        raise ValueError('takes a text in quotes, or { file = "..." }')  # noqa: TRY004 -- pydantic reports ValueError alone
     return value
 
 
@@ -221,18 +223,22 @@ def _secret_file(value: str) -> str:
     return value
 
 
+def _read_line(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        return ""
+
+
 def read_secret(file: str) -> str:
     """The secret that stands in `file`, without the space around it.
 
     Raises:
         ValueError: it cannot be read, or is none.
     """
-    try:
-        secret = Path(file).read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError:
-        secret = ""
+    secret = _read_line(file)
     if not _SECRET.fullmatch(secret):
         raise ValueError(f"{file} holds no secret, which is one word of ASCII")
     return secret

@@ -36,6 +36,45 @@ def test_a_sign_key_may_come_from_the_environment(tmp_path: Path) -> None:
     assert play.sign_keys["k1"].secret.get_secret_value() == SECRET
 
 
+def test_every_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{SECRET}\n")
+    (tmp_path / "link").write_text(f"{EXPRESSION}\n")
+    key, link = f'{{ file = "{tmp_path / "key"}" }}', f'{{ file = "{tmp_path / "link"}" }}'
+    settings = load(
+        f"""
+        admin.token = {key}
+        publish.keys = {{"myapp/test" = {key}}}
+        play.sign_keys = {{a = {key}, b = {{secret = {key}, address = true}}}}
+        play.secure_link = {link}
+        """,
+        tmp_path,
+    )
+    assert settings.admin.secret == SECRET
+    assert settings.publish.keys["myapp/test"].get_secret_value() == SECRET
+    assert {key.secret.get_secret_value() for key in settings.play.sign_keys.values()} == {SECRET}
+    assert settings.play.secure_link.get_secret_value() == EXPRESSION
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "gone cannot be read: no such file or directory"),
+        (b"", "is empty, and nothing would be secret"),
+        (b"two words", "a secret has no spaces"),
+        (b"\xff\xfe", "is empty, and nothing would be secret"),
+    ],
+)
+def test_a_file_without_a_secret_is_an_error(tmp_path: Path, content: bytes | None, problem: str) -> None:
+    file = tmp_path / "gone"
+    if content is not None:
+        file.write_bytes(content)
+    assert problem in refused(f'publish.keys = {{"myapp/test" = {{ file = "{file}" }}}}', tmp_path)
+
+
+def test_a_table_that_is_no_file_is_no_secret(tmp_path: Path) -> None:
+    assert "takes a text in quotes, or { file" in refused('publish.keys = {"myapp/test" = { files = "x" }}', tmp_path)
+
+
 def test_nothing_is_signed_asked_or_denied_by_default() -> None:
     settings = Settings()
     assert (settings.play.allow, settings.play.deny, settings.play.sign_keys) == ((), (), {})
