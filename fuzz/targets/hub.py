@@ -73,6 +73,7 @@ class _Clock:
 class _Form:
     """FLV tags, and how large a piece ever was; shared by all viewers of a run."""
 
+    tracks = FLV.tracks
     closing = FLV.closing
 
     def __init__(self) -> None:
