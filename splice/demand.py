@@ -96,7 +96,7 @@ class Demand:
     def _ask_for(self, name: _Name, wait_s: float) -> _Asked | None:
         """Have the operator's program asked for a stream that nobody publishes; None where it is not to be asked."""
         hooks = self._hooks(name[0])
-        if not hooks.url("demand") or self._hub.is_published(*name):
+        if not hooks.url("demand") or self._hub.publisher(*name) is not None:
             return None
         now = trio.current_time()
         asked = self._asked.get(name)
@@ -147,7 +147,7 @@ class Demand:
             if since is not None and since != told_since:
                 if now < since + idle_s:
                     next_look = since + idle_s
-                elif self._hub.is_published(live.app, live.stream):
+                elif self._hub.publisher(live.app, live.stream) is not None:
                     told_since = since
                     self._calls.tell(self._hooks(live.app), "idle", _about((live.app, live.stream)))
             with trio.move_on_at(next_look):

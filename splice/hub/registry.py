@@ -85,11 +85,6 @@ class Hub:
             found = self.find(app, stream)
         return found
 
-    def is_published(self, app: str, stream: str) -> bool:
-        """Whether somebody publishes this name now."""
-        entry = self._entries.get((app, stream))
-        return entry is not None and entry.publisher is not None
-
     def give_up(self, app: str, stream: str) -> None:
         """Tell those who wait for a stream that it does not come."""
         awaited = self._awaited.pop((app, stream), None)
