@@ -163,7 +163,8 @@ class Pull:
     async def _pull_once(self) -> OriginError:
         """Pull from the first address that gives media; how that ended, or why none does.
 
-        Of several addresses one that says 404 is the one to believe: the others may just be down.
+        Of several addresses one that says 404 is the one to believe, for the others may just be down. But of a stream
+        that ran, the word of the one that had it counts, and that is asked last: a spare one has often never had it.
         """
         failure = OriginError(502, "the origin has no address")
         origin, self._served_s = self.origin, 0.0
@@ -176,7 +177,7 @@ class Pull:
                     self._health.succeeded(origin.name)
                 else:
                     self._health.failed(origin.name, error.detail)
-                if failure.status != _MISSING:
+                if self._settled.is_set() or failure.status != _MISSING:
                     failure = error
         return failure
 

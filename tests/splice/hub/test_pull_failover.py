@@ -104,6 +104,32 @@ async def test_the_address_that_was_lost_is_tried_again_when_the_others_have_not
         assert len(other.connections) == 1
 
 
+async def test_viewers_wait_for_the_address_that_had_the_stream_though_a_spare_one_says_404(
+    autojump_clock: MockClock,
+) -> None:
+    server, other = HttpOrigin(plays(5), *[says()] * 5, plays()), HttpOrigin(says(MISSING))
+    async with (
+        server.listening(),
+        other.listening(),
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port, other.port), "myapp", "test") as live,
+    ):
+        await trio.sleep(60)  # it was down for longer than republish_grace_s
+        assert not live.ended.is_set()
+        assert server.open == 1
+
+
+async def test_viewers_do_not_wait_where_the_address_that_had_the_stream_says_404(autojump_clock: MockClock) -> None:
+    server = HttpOrigin(plays(5), says(MISSING))
+    async with (
+        server.listening(),
+        relaying() as pulls,
+        pulls.watched(origin_at(server.port, refused_port()), "myapp", "test") as live,
+    ):
+        await live.ended.wait()
+        assert trio.current_time() == pytest.approx(5 + 10, abs=0.1)
+
+
 async def test_two_addresses_that_break_off_at_once_are_not_asked_without_pauses(autojump_clock: MockClock) -> None:
     server, other = HttpOrigin(plays(0)), HttpOrigin(plays(0))
     async with (
