@@ -7,6 +7,7 @@ it. One connection is one task, asked one request (RFC 9112); what it sends is n
 memory anyway and a viewer's place in it is one number.
 """
 
+import socket
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import parse_qs
@@ -15,8 +16,10 @@ import structlog
 import trio
 
 from protocol import NEED_DATA
+from splice.config import ListenAddress
 from splice.demo.clip import Clip, Playback
 from splice.http import RequestError, RequestHead, RequestParser, chunk, problem_response
+from splice.listeners import accept_forever, open_listeners
 
 __all__ = ["DemoOrigin"]
 
@@ -53,10 +56,19 @@ class DemoOrigin:
 
         A cancellation closes the listener and every connection before it leaves.
         """
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        port: int = listeners[0].socket.getsockname()[1]
-        task_status.started(port)  # the socket listens already: whoever dials now waits in its queue
-        await trio.serve_listeners(self._handle_and_report, listeners)
+        (listener,) = open_listeners([ListenAddress("127.0.0.1", 0)])
+        with listener:
+            port: int = listener.getsockname()[1]
+            task_status.started(port)  # the socket listens already: whoever dials now waits in its queue
+            async with trio.open_nursery() as connections:
+
+                def start(accepted: socket.socket, _peer: tuple[str, int]) -> None:
+                    stream = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+                    connections.start_soon(self._handle_and_report, stream)
+
+                # Not by Trio's serve_listeners: that pauses too when descriptors run out, but says so by the standard
+                # library's logging, in lines which are none of the door's events.
+                await accept_forever(listener, start)
 
     async def _handle_and_report(self, stream: trio.SocketStream) -> None:
         try:

@@ -1,5 +1,7 @@
 """The demo's origin as its viewers see it: on virtual time over memory streams, and once over a real socket."""
 
+import os
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from splice.demo import DemoOrigin
 from tests.splice.demo.flv import VIDEO, tags_of, unchunked
@@ -166,3 +169,28 @@ async def test_cancelling_the_origin_closes_its_viewers() -> None:
         async with viewer:
             while await viewer.receive_some():
                 pass  # what was under way; then the end
+
+
+async def test_without_descriptors_left_it_pauses_says_so_in_the_doors_own_log_and_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as logs, socket.socket() as viewer, trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            port = await nursery.start(DemoOrigin().serve)
+            lowest_free = os.dup(viewer.fileno())
+            os.close(lowest_free)
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+                viewer.connect(("127.0.0.1", port))
+                while not logs:
+                    await trio.sleep(0.01)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            viewer.setblocking(False)
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(viewer))
+            await stream.send_all(GET)
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 OK")
+            nursery.cancel_scope.cancel()
+    assert {entry["event"] for entry in logs} == {"accept.paused"}
+    assert not caplog.records
