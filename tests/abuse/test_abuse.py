@@ -19,7 +19,7 @@ from tests.abuse.scenarios import (
     slow_readers,
 )
 
-LIMITS = {"head_s": 1.0, "stall_s": 2.0, "origin_head_s": 2.0, "connect_s": 2.0, "first_tag_s": 2.0}
+LIMITS = {"head_s": 2.0, "stall_s": 2.0, "origin_head_s": 2.0, "connect_s": 2.0, "first_tag_s": 2.0}
 ENOUGH = 12_000
 """Descriptors that this process must be able to have."""
 
