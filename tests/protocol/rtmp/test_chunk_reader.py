@@ -345,7 +345,7 @@ def test_16_mib_announced_on_64_chunk_streams_are_held_in_128_kib():
     assert reader.bytes_held == 64
     assert held < 128 * 1024
     error = refusal(b"\x00\xff" + fmt_0(0, 1)[1:], reader)
-    assert error.spec == "RTMP 1.0, 5.3.1.1; Limits.chunk_streams"
+    assert str(error) == "more than 64 chunk streams on one connection (RTMP 1.0, 5.3.1.1; Limits.chunk_streams)"
 
 
 @pytest.mark.parametrize(("length", "legal"), [(9, True), (10, True), (11, False)])
@@ -355,6 +355,12 @@ def test_a_message_above_the_limit_is_refused_by_its_header(length, legal):
         assert len(read(fmt_0(4, length) + bytes(length), reader)) == 1
     else:
         assert refusal(fmt_0(4, length), reader).spec == "RTMP 1.0, 5.3.1.2; Limits.message_bytes"
+
+
+@pytest.mark.parametrize("header", [fmt_0(4, 0x020001), b"\x44\0\0\0\x02\0\x01\x09"])
+def test_a_length_has_three_bytes(header):
+    reader = ChunkReader(limits=dataclasses.replace(LIMITS, message_bytes=0x020000))
+    assert "131073 bytes is announced" in str(refusal(header, reader))
 
 
 def test_a_lowered_limit_holds_for_messages_that_repeat_a_length():

@@ -118,6 +118,14 @@ def test_arguments_beside_a_path_do_not_say_which_stream_is_meant() -> None:
     check(request(own, path="/myapp/test.flv"), expression)
 
 
+def test_an_argument_beside_a_path_names_no_origin_either() -> None:
+    expression = "$arg_expires$arg_src/$arg_stream secret"
+    other = f"src=b&{link(f'{EXPIRES}b/test secret')}"
+    assert refusal(request(other, path="/myapp/test.flv"), expression).status == 401
+    own = f"src=b&{link(f'{EXPIRES}/test secret')}"
+    check(request(own, path="/myapp/test.flv"), expression)
+
+
 def test_an_rtmp_player_cannot_turn_a_link_to_another_origin() -> None:
     signed = link(f"{EXPIRES}/myapp/test127.0.0.1 secret")
     check(request(signed, path="rtmp"))
