@@ -13,9 +13,10 @@ FUZZ_SECONDS ?= 20
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
 TARGET ?=
+MUTANTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format fuzz abuse soak bench docs clip player constraints clean
+.PHONY: help run test lint format fuzz mutants audit abuse soak bench docs clip player constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -36,6 +37,13 @@ format: $(VENV)/.dev ## ruff's formatter over everything
 
 fuzz: $(VENV)/.fuzz ## every decoder under atheris (TARGET=chunk_reader for one, FUZZ_SECONDS=20 for each)
 	@$(BIN)/python -m fuzz $(TARGET) --seconds $(FUZZ_SECONDS)
+
+mutants: $(VENV)/.mutants ## change the code where it must not be wrong, and see what tests miss (MUTANTS='splice.http*')
+	$(BIN)/mutmut run $(if $(MUTANTS),'$(MUTANTS)')
+	@$(BIN)/mutmut results
+
+audit: $(VENV)/.audit ## ask the OSV database about the versions in constraints.txt (by the internet)
+	$(BIN)/pip-audit --vulnerability-service osv --requirement constraints.txt --no-deps --disable-pip
 
 abuse: $(VENV)/.dev ## a door under abuse, over networks that lose packets too (as root)
 	@$(PEERS)/system iproute2
@@ -59,7 +67,7 @@ constraints: $(VENV)/.dev ## write down the versions that are installed now
 	@mv $(VENV)/pins constraints.txt
 
 clean: ## remove everything that make has made
-	rm -rf $(VENV) build dist bench/build $(PEERS)/node_modules $(PLAYER) .coverage .hypothesis .mypy_cache .ruff_cache \
+	rm -rf $(VENV) build dist bench/build mutants $(PEERS)/node_modules $(PLAYER) .coverage .hypothesis .mypy_cache .ruff_cache \
 		.pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -87,6 +95,14 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.fuzz: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[fuzz]'
+	@touch $@
+
+$(VENV)/.mutants: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev,mutants]'
+	@touch $@
+
+$(VENV)/.audit: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[audit]'
 	@touch $@
 
 # The page's player is fetched, not kept here. The door does without it, and its page says so.
