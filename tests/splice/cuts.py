@@ -179,8 +179,12 @@ def whole_unless_cut(cuts: Cuts) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def nothing_left(house: House) -> AsyncIterator[None]:
-    """For a life: within seconds of its end all is as before."""
+async def nothing_left(house: House, *, afterwards: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[None]:
+    """For a life: once its connections and streams have ended, all is as before.
+
+    Args:
+        afterwards: waits for what outlives them.
+    """
     await wait_all_tasks_blocked()
     before = census(house)
     streams: list[LiveStream] = []
@@ -189,6 +193,8 @@ async def nothing_left(house: House) -> AsyncIterator[None]:
         yield
         while house._connections.child_tasks or len(house.hub) or house.server._pulls._pulls:
             await trio.sleep(0.1)
+        if afterwards is not None:
+            await afterwards()
         await wait_all_tasks_blocked()
     house._clients.clear()
     house.hub.on_stream.remove(streams.append)

@@ -19,6 +19,7 @@ from splice.hub.pull import Pulls
 from splice.origins import OriginError
 from splice.routing import Origin
 from splice.stats import EndReason, Publishers
+from tests.splice.access.hook_server import open_hook_server
 from tests.splice.cuts import (
     A_LIFE_TAKES_S,
     CUTS,
@@ -156,6 +157,41 @@ async def test_a_publisher_is_cut_at_every_step(moment: Moment, cut: str, autoju
 
     async with open_house(hub=SOON) as house:
         assert await cut_at_every_step(live, moment) > 8
+
+
+@pytest.mark.parametrize("who", ["viewer", "publisher"])
+@pytest.mark.parametrize("cut", CUTS)
+@BOTH_MOMENTS
+async def test_who_is_asked_about_is_cut_at_every_step_of_the_callbacks(
+    moment: Moment, cut: str, who: str, autojump_clock: MockClock
+) -> None:
+    async def live(cuts: Cuts) -> None:
+        async def told() -> None:
+            await house.server._hook_calls.wait_told()
+            await wait_all_tasks_blocked(0.01)  # the other program closes its side
+
+        async with nothing_left(house, afterwards=told):
+            serve = house.rtmp_door.serve
+            watched = dial(house, serve if who == "publisher" else house.door.serve, cuts, cut)
+            other = house.dial(house.door.serve if who == "publisher" else serve)
+            published, viewed = (watched, other) if who == "publisher" else (other, watched)
+            publisher = RtmpClient(published, parse_url("rtmp://door/myapp/test"))
+            viewer = WAYS["HTTP-FLV"].viewer(viewed, LIVE)
+            with whole_unless_cut(cuts):
+                await viewer.ask()
+                await publisher.publish()
+                await publisher.begin(label=b"the first")
+                await viewer.until(b"the first")
+                await publisher.send(publisher.session.close_stream())
+                await viewer.ended()
+            viewer.close()
+            published.socket.close()
+
+    async with open_hook_server() as server:
+        hooks = {f"on_{what}": server.url for what in ("publish", "publish_done", "play", "play_done")}
+        async with open_house(hub=SOON, hooks=hooks) as house:
+            assert await cut_at_every_step(live, moment) > 20
+        assert server.calls
 
 
 async def ends_at_once(connection: Connection) -> None:
