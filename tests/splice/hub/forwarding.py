@@ -6,13 +6,16 @@ from contextlib import asynccontextmanager, contextmanager
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from protocol.amf import amf0
 from splice.hub import Hub, HubLimits, LiveStream
 from splice.hub.forward import ForwardRule, Forwards, ForwardTimeouts
 from splice.stats import Publisher
-from tests.splice.hub.servers import OPENING, Message, Server, open_descriptors
+from tests.splice.hub.servers import METADATA, OPENING, Message, Server, open_descriptors
 
-__all__ = ["TIMEOUTS", "forwarding", "opened_forwards", "published", "push", "to"]
+__all__ = ["PUBLISHED_METADATA", "TIMEOUTS", "forwarding", "opened_forwards", "published", "push", "to"]
 
+PUBLISHED_METADATA = amf0.encode("@setDataFrame") + METADATA
+"""What a target gets of `METADATA`."""
 TIMEOUTS = ForwardTimeouts(connect_s=5, start_s=10, stall_s=30)
 
 

@@ -1,4 +1,4 @@
-"""The forwards in force: a reload touches only what differs, the operator adds and removes, and no circle multiplies."""
+"""The forwards in force: a reload touches only what differs, the operator adds and removes, no circle multiplies."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
