@@ -1,4 +1,4 @@
-"""`python -m bench kit`: what the protocol kit costs by itself.
+"""`python -m bench kit`: what the protocol kit costs by itself, and the parser of request heads beside it.
 
 Each bench of the kit is a module of its own here, run as a program in a fresh process. It prints one JSON object: names
 of figures, and for each its `value` and `unit`, with `at_most` or `at_least` where the project set itself a limit.
@@ -19,7 +19,7 @@ from bench.report import Figures
 
 __all__ = ["add_parser"]
 
-MODULES = {"flv": "bench.kit_flv", "chunks": "bench.kit_chunks"}
+MODULES = {"flv": "bench.kit_flv", "chunks": "bench.kit_chunks", "heads": "bench.kit_heads"}
 LIMIT_S = 300.0
 
 Figure = dict[str, Any]
