@@ -60,6 +60,7 @@ async def half_handshakes(arena: Arena) -> None:
     """RTMP handshakes that stop half-way: some are too many at once, the others have `head_s`."""
     async with open_crowd(arena.rtmp_port) as crowd:
         await crowd.come(400, _HALF_HANDSHAKE)
+        await arena.holds(descriptors=arena.before.descriptors + 150)
         await arena.is_back(seconds=_HEAD_TAKES_S + 4)
 
 
