@@ -140,7 +140,7 @@ class Sending:
             except OriginError as error:
                 if trio.current_time() - began_at >= _STEADY_S:
                     self._pauses.reset()
-                await self._pause(self.target.hide(error.detail))
+                await self._pause(self.target.hide(": ".join(error.for_log.values())))
 
     async def _pause(self, error: str) -> None:
         """Wait after a loss; less where it is over meanwhile."""
