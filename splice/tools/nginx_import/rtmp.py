@@ -145,10 +145,20 @@ def _access(carried: Carried, app: str, directive: Directive) -> None:
 def _push(carried: Carried, app: str, directive: Directive) -> None:
     url, options = _relay(directive)
     *_, path = url.partition("://")
-    application, _, name = path.partition("/")[2].partition("/")
+    authority, _, rest = path.partition("/")
+    if _is_of_this_server(carried, authority):
+        carried.leave(directive, "that is this door itself, where a stream has one name: ask for it by that")
+        return
+    application, _, name = rest.partition("/")
     name = options.get("name") or options.get("playPath") or name
-    to = f"{url.split('://')[0]}://{path.partition('/')[0]}/{options.get('app') or application or '{app}'}"
+    to = f"{url.split('://')[0]}://{authority}/{options.get('app') or application or '{app}'}"
     carried.add("forward", {"streams": f"{app or '*'}/*", "to": f"{to}/{name}" if name else to})
+
+
+def _is_of_this_server(carried: Carried, authority: str) -> bool:
+    host, _, port = authority.rpartition(":") if ":" in authority else (authority, "", "1935")
+    ours = [address.rpartition(":")[2] for address in carried.settings.get("rtmp_listen", [])]
+    return port in ours and (host in ("localhost", "[::1]") or host.startswith("127."))
 
 
 def _pull(carried: Carried, app: str, directive: Directive) -> None:
