@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Final
 
 from protocol import LocalProtocolError
-from protocol.rtmp import parse_url
+from protocol.rtmp import RtmpUrl, parse_url
 from splice.tools.nginx_import.access import EVERYONE, as_keys, rules_for
 from splice.tools.nginx_import.carried import Carried
 from splice.tools.nginx_import.reader import Directive
@@ -156,18 +156,15 @@ def _push(carried: Carried, app: str, directive: Directive) -> None:
 
 
 def _is_of_this_server(carried: Carried, authority: str) -> bool:
-    host, _, port = authority.rpartition(":") if ":" in authority else (authority, "", "1935")
+    server = _url(f"rtmp://{authority}/x")
     ours = [address.rpartition(":")[2] for address in carried.settings.get("rtmp_listen", [])]
-    return port in ours and (host in ("localhost", "[::1]") or host.startswith("127."))
+    return str(server.port) in ours and (server.host in ("localhost", "::1") or server.host.startswith("127."))
 
 
 def _pull(carried: Carried, app: str, directive: Directive) -> None:
     url, options = _relay(directive)
     names_app = url.count("/") > 2
-    try:
-        parsed = parse_url(url if names_app else f"{url}/{app}")
-    except LocalProtocolError:
-        raise ValueError(url) from None
+    parsed = _url(url if names_app else f"{url}/{app}")
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
     there = options.get("app") or (parsed.app if names_app else app)
     target = f"/{there}/{parsed.stream or '{stream}'}"
@@ -178,6 +175,13 @@ def _pull(carried: Carried, app: str, directive: Directive) -> None:
     if "static" in options and name:
         carried.add(f"origins.{origin}.keep", f"{app}/{name}")
     carried.set(directive, "default_origin", origin)
+
+
+def _url(text: str) -> RtmpUrl:
+    try:
+        return parse_url(text)
+    except LocalProtocolError:
+        raise ValueError(text) from None
 
 
 def _relay(directive: Directive) -> tuple[str, dict[str, str]]:

@@ -90,7 +90,7 @@ def test_a_push_becomes_a_forward(carry: Any, push: str, to: str) -> None:
     assert keys["forward"] == [{"streams": "myapp/*", "to": to}]
 
 
-@pytest.mark.parametrize("push", ["rtmp://localhost/hls", "rtmp://127.0.0.1:1935/hls/x", "rtmp://[::1]:1935"])
+@pytest.mark.parametrize("push", ["rtmp://localhost/hls", "rtmp://127.0.0.1:1935/hls/x", "rtmp://[::1]"])
 def test_a_push_to_nginx_itself_has_no_place(carry: Any, push: str) -> None:
     keys, (note,) = carry(in_application(f"push {push};"))
     assert "forward" not in keys
