@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from fuzz import campaign
+from fuzz.minimise import keep_found
 from fuzz.targets import NAMES, load
 
 
@@ -16,6 +17,13 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"all where none is named: {', '.join(NAMES)}")
     parser.add_argument("--seconds", type=int, default=20, help="for each target (default: 20)")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="give the one target this input, without atheris")
+    parser.add_argument(
+        "--keep-found",
+        nargs="*",
+        type=Path,
+        metavar="DIRECTORY",
+        help="do not fuzz: put what is new to the tests of the inputs found so far (build/fuzz) into fuzz/corpus",
+    )
     options = parser.parse_args()
     names = options.targets or NAMES
     if unknown := sorted(set(names) - set(NAMES)):
@@ -25,6 +33,11 @@ def main() -> int:
             parser.error("--replay wants one target")
         load(names[0]).check(options.replay.read_bytes())
         print(f"{names[0]} stands {options.replay}")
+        return 0
+    if options.keep_found is not None:
+        for name in names:
+            found, kept = keep_found(name, options.keep_found)
+            print(f"{name}: {kept} of {found} show something new, and are in fuzz/corpus now")
         return 0
     return _fuzz(names, options.seconds)
 

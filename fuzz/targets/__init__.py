@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol, cast
 
-__all__ = ["CORPUS", "NAMES", "Target", "load", "seeds"]
+__all__ = ["CORPUS", "CORPUS_BYTES", "NAMES", "Target", "load", "seeds"]
 
 NAMES: Final = (
     "http_request_head",
@@ -28,6 +28,8 @@ NAMES: Final = (
     "hub",
 )
 CORPUS: Final = Path(__file__).parents[1] / "corpus"
+CORPUS_BYTES: Final = 16 * 1024
+"""Of one target at most: seeds are to be read, and two handshakes take six of these."""
 
 
 class Target(Protocol):

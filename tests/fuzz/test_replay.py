@@ -8,9 +8,6 @@ import pytest
 from fuzz import targets
 from fuzz.mutation import find_failure
 
-CORPUS_BYTES = 16 * 1024
-"""Of one target: seeds are to be read, and two handshakes take six of these."""
-
 
 @pytest.mark.parametrize("name", targets.NAMES)
 def test_a_target_stands_its_corpus(name: str) -> None:
@@ -39,7 +36,7 @@ def test_a_target_opens_with_the_invariant_that_it_holds(name: str) -> None:
 @pytest.mark.parametrize("name", targets.NAMES)
 def test_a_corpus_is_small_and_each_of_it_within_what_its_target_reads(name: str) -> None:
     sizes = [seed.stat().st_size for seed in targets.seeds(name)]
-    assert sum(sizes) <= CORPUS_BYTES
+    assert sum(sizes) <= targets.CORPUS_BYTES
     assert max(sizes) <= targets.load(name).MAX_BYTES
 
 
