@@ -43,6 +43,30 @@ def test_a_head_that_breaks_off_needs_data_at_every_byte(wire: bytes, head: Requ
     assert parser.next_event() == head
 
 
+@pytest.mark.parametrize(
+    ("says", "line"),
+    [
+        ("is a PROXY header's", b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 443"),
+        ("is a PROXY header's", b"PROXY UNKNOWN"),
+        ("is empty, as where a PROXY header begins", b"\r\n"),
+        ("the request line is a method, a target", b"proxy TCP4 192.0.2.7 192.0.2.1 56324 443"),
+        ("the request line is a method, a target", b"GET / HTTP/1.1 x"),
+    ],
+)
+def test_a_header_for_proxies_is_told_from_a_malformed_request(says: str, line: bytes) -> None:
+    parser = RequestParser()
+    parser.receive_data(line + b"\r\n")
+    with pytest.raises(RequestError, match=says) as caught:
+        parser.next_event()
+    assert caught.value.status == 400
+
+
+def test_proxy_may_be_a_method_as_any_token_may() -> None:
+    parser = RequestParser()
+    parser.receive_data(b"PROXY / HTTP/1.0\r\n\r\n")
+    assert parser.next_event() == RequestHead(b"PROXY", b"/", (1, 0), ())
+
+
 @pytest.mark.parametrize("wire", [get(version=b"HTTP/2.0"), get(target=LONGEST_TARGET + b"a"), get(*[b"a: b"] * 64)])
 def test_every_refusal_is_raised_again_when_asked_again(wire: bytes) -> None:
     parser = RequestParser()
