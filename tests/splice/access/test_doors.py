@@ -213,6 +213,23 @@ async def test_parameters_of_these_names_are_the_origin_s_where_nothing_is_signe
     assert origin.heads[0].split(b" ")[1] == target.encode()
 
 
+async def test_so_are_a_secured_link_s_where_urls_are_signed_alone() -> None:
+    target = f"/live?src=a&app=myapp&stream=test&md5=1&md5=2&expires=&{signature('/live', src='a')}"
+    async with open_origin() as origin, open_door(play=SIGNED, origins={"a": {"url": origin.url}}) as house:
+        assert (await house.http(target)).head.status == 200
+
+
+async def test_a_port_means_nothing_over_rtmp_and_is_not_signed_there() -> None:
+    async with open_door(play=SIGNED) as house:
+        publisher = await house.rtmp().publish()
+        await publisher.begin()
+        assert await played(house.rtmp(), f"test?port=1935&{signature('rtmp')}") is None
+        refused = await played(house.rtmp(), f"test?port=1935&{signature('rtmp', port='1935')}")
+        assert refused is not None
+        assert refused.code == Code.PLAY_FAILED
+        await publisher.leave()
+
+
 @pytest.mark.parametrize(
     ("extra", "says"),
     [("&sig=A", "sig is given twice"), ("&%6bid=k2", "kid is given twice"), ("&EXP=9999999999", "exp is given twice")],
