@@ -36,7 +36,7 @@ class StreamKeys:
         if given is None:
             raise AccessRefusedError(
                 403,
-                f"{request.app}/{request.stream} is published with its key, as rtmp://HOST/{request.app}/"
+                f"the stream {request.app}/{request.stream} is published with its key, as rtmp://HOST/{request.app}/"
                 f"{request.stream}?key=KEY: the operator has it in [publish] keys",
             )
         # Encoders send names as they are written, and some people encode them; a + is a + either way.

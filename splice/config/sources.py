@@ -241,8 +241,12 @@ def _nearest(path: _KeyPath, source: _Source | None) -> str:
 
     everywhere = list(_key_paths(Settings, ()))
     here = [known for known in everywhere if len(known) == len(path) and _same_table(known[:-1], path[:-1])]
-    for candidates, cutoff in ((here, 0.6), (everywhere, 0.8)):
-        close = difflib.get_close_matches(path[-1], [known[-1] for known in candidates], n=1, cutoff=cutoff)
+    elsewhere = [known for known in everywhere if "NAME" not in known]
+    # In a table of its own a key is more likely a wrong one of that table than a near one of another.
+    for candidates, cutoff in ((here, 0.6), (elsewhere, 0.8 if len(path) == 1 else 1.0)):
+        names = [known[-1] for known in candidates]
+        close = difflib.get_close_matches(path[-1], names, n=1, cutoff=cutoff)
+        close += [name for name in names if name.startswith(f"{path[-1]}_")]  # as a flag is called: rtmp, admin
         if close:
             return f"did you mean {spelled(next(known for known in candidates if known[-1] == close[0]))}?"
     return f"known here: {', '.join(known[-1] for known in here)}"

@@ -359,3 +359,21 @@ def test_any_toml_is_a_configuration_or_one_line_that_says_why_not(
     except ConfigError as error:
         assert str(error).startswith(str(file))
         assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem"),
+    [
+        ('forward = [{streams = "a/*", url = "rtmp://b/c"}]', "forward.url: unknown key; known here: streams, to"),
+        ('forward = [{app = "a", to = "rtmp://b/c"}]', "forward.app: unknown key; known here: streams, to"),
+        ('rtmp = ["1935"]', "rtmp: unknown key; did you mean rtmp_listen?"),
+        ('admin = "18091"', "admin: is a table"),
+        ("hub.stall_s = 3", "hub.stall_s: unknown key; did you mean timeouts.stall_s?"),
+    ],
+)
+def test_what_is_proposed_is_what_was_most_likely_meant(tmp_path: Path, toml: str, problem: str) -> None:
+    file = tmp_path / "splice.toml"
+    file.write_text(toml)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(flags={}, environ={}, file=file)
+    assert problem in str(caught.value)
