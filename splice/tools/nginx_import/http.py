@@ -30,6 +30,7 @@ HTTP_DIRECTIVES: Final = (
 )
 """The directives of such servers that have a key here."""
 
+_CERTIFICATE: Final = {"ssl_certificate": "tls.cert", "ssl_certificate_key": "tls.key"}
 _PROXIED: Final = re.compile(r"(https?)://([A-Za-z0-9_.-]+|\[[0-9a-fA-F:]+\])(?::([0-9]+))?(/.*)?")
 
 
@@ -38,10 +39,12 @@ def carry_http(carried: Carried, http: Directive, applications: list[str]) -> No
     upstreams = {each.args[0]: each for each in http.all("upstream") if each.args}
     for server in http.all("server"):
         flv = [each for each in server.all("location") if _is_on(each, "flv_live")]
-        proxied = [each for each in server.all("location") if each.find("proxy_pass") and _is_unbuffered(server, each)]
+        proxied = [
+            each for each in server.all("location") if each.find("proxy_pass") and _is_unbuffered(http, server, each)
+        ]
         status = [each for each in server.all("location") if each.find("rtmp_stat")]
         if flv or proxied:
-            _carry_server(carried, server)
+            _carry_server(carried, http, server)
         for location in flv:
             _carry_path(carried, location)
             for each in location.block or ():
@@ -61,17 +64,19 @@ def _is_on(location: Directive, name: str) -> bool:
     return found is not None and found.args == ("on",)
 
 
-def _is_unbuffered(server: Directive, location: Directive) -> bool:
-    buffering = location.find("proxy_buffering") or server.find("proxy_buffering")
+def _is_unbuffered(http: Directive, server: Directive, location: Directive) -> bool:
+    around = (location, server, http)  # as nginx inherits: the innermost counts
+    buffering = next(filter(None, (each.find("proxy_buffering") for each in around)), None)
     return buffering is not None and buffering.args == ("off",)
 
 
-def _carry_server(carried: Carried, server: Directive) -> None:
-    for each in server.block or ():
+def _carry_server(carried: Carried, http: Directive, server: Directive) -> None:
+    inherited = (each for each in http.block or () if each.name in _CERTIFICATE and not server.find(each.name))
+    for each in (*(server.block or ()), *inherited):
         if each.name == "listen":
             _carry_listen(carried, each)
-        elif each.name in ("ssl_certificate", "ssl_certificate_key") and each.args:
-            carried.set(each, "tls.cert" if each.name == "ssl_certificate" else "tls.key", each.args[0])
+        elif each.name in _CERTIFICATE and each.args:
+            carried.set(each, _CERTIFICATE[each.name], each.args[0])
         elif each.name == "add_header":
             _add_header(carried, each)
         elif each.name == "set_real_ip_from" and each.args:
@@ -142,9 +147,18 @@ def _carry_proxied(carried: Carried, location: Directive, upstreams: dict[str, D
     if upstream is None:
         urls = [f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"]
     else:
-        urls = [f"{scheme}://{each.args[0]}" for each in upstream.all("server") if each.args]
+        servers = [each for each in upstream.all("server") if each.args]
+        sockets = [each for each in servers if each.args[0].startswith("unix:")]
+        for each in sockets:
+            carried.leave(each, "the door dials TCP ports")
+        urls = [f"{scheme}://{each.args[0]}" for each in servers if each not in sockets]
+    if not urls:
+        carried.leave(proxy_pass, "it names no server that the door can dial")
+        return
     origin = carried.origin(urls)
-    carried.set(proxy_pass, "default_origin", origin)
+    if carried.settings.setdefault("default_origin", origin) != origin:
+        carried.leave(proxy_pass, f"another origin is the default_origin: ask for this one by /live?src={origin}")
+        return
     _carry_path(carried, location)
     for each in location.block or ():
         if each.name == "add_header":

@@ -90,6 +90,7 @@ NOT_HERE: Final = {
     "push_reconnect": _RECONNECT,
     "pull_reconnect": _RECONNECT,
     "notify_method": "hooks are posted here; the fields are the same, in the body",
+    "notify_update_strict": "an answer that is no 2xx ends a session here, and no answer at all never does",
     "on_connect": "not here: on_publish and on_play are asked, when it is known which stream is meant",
     "on_disconnect": "not here: on_publish_done and on_play_done are told",
     "on_record_done": _RECORD,

@@ -174,7 +174,12 @@ def _pull(carried: Carried, app: str, directive: Directive) -> None:
     name = options.get("name") or parsed.stream
     if "static" in options and name:
         carried.add(f"origins.{origin}.keep", f"{app}/{name}")
-    carried.set(directive, "default_origin", origin)
+    elif parsed.stream:
+        carried.leave(directive, f"add keep to [origins.{origin}] to pull it always, or ask for it by ?src={origin}")
+    if parsed.stream:  # one stream alone: as the default_origin it would be shown in the place of any that is missing
+        return
+    if carried.settings.setdefault("default_origin", origin) != origin:
+        carried.leave(directive, f"another origin is the default_origin: ask for this one by ?src={origin}")
 
 
 def _url(text: str) -> RtmpUrl:

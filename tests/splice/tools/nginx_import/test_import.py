@@ -103,10 +103,6 @@ def test_a_push_to_nginx_itself_has_no_place(carry: Any, push: str) -> None:
         ("rtmp://b.example.org", {"urls": ["rtmp://b.example.org:1935"]}),
         ("rtmp://b.example.org:1936/myapp", {"urls": ["rtmp://b.example.org:1936"]}),
         ("rtmp://b.example.org/live", {"urls": ["rtmp://b.example.org:1935"], "target": "/live/{stream}"}),
-        (
-            "rtmp://b.example.org/cam/front name=door static",
-            {"urls": ["rtmp://b.example.org:1935"], "target": "/cam/front", "keep": ["myapp/door"]},
-        ),
     ],
 )
 def test_a_pull_becomes_the_default_origin(carry: Any, pull: str, origin: dict[str, Any]) -> None:
@@ -117,7 +113,23 @@ def test_a_pull_becomes_the_default_origin(carry: Any, pull: str, origin: dict[s
 def test_of_two_pulls_the_second_one_is_an_origin_to_ask_for_by_name(carry: Any) -> None:
     keys, notes = carry(in_application("pull rtmp://one.example.org; pull rtmp://two.example.org;"))
     assert list(keys["origins"]) == ["a", "b"]
-    assert "default_origin is a already" in notes[0]
+    assert (keys["default_origin"], len(notes)) == ("a", 1)
+    assert "ask for this one by ?src=b" in notes[0]
+
+
+def test_a_pull_of_one_stream_is_never_shown_in_the_place_of_another(carry: Any) -> None:
+    keys, notes = carry(in_application("pull rtmp://b.example.org/cam/front name=door static;"))
+    assert keys["origins"] == {
+        "a": {"urls": ["rtmp://b.example.org:1935"], "target": "/cam/front", "keep": ["myapp/door"]}
+    }
+    assert "default_origin" not in keys
+    assert notes == []
+
+
+def test_a_pull_of_one_stream_on_demand_is_asked_for_by_name(carry: Any) -> None:
+    keys, (note,) = carry(in_application("pull rtmp://b.example.org/cam/front name=door;"))
+    assert "default_origin" not in keys
+    assert "?src=a" in note
 
 
 def test_callbacks_are_the_applications_own_or_everyones(carry: Any) -> None:
@@ -348,6 +360,39 @@ def test_a_proxy_for_one_host_keeps_its_port(carry: Any) -> None:
     text = "http { server { listen 18090; location /live { proxy_buffering off; proxy_pass http://%s; } } }"
     assert carry(text % "10.0.0.8")[0]["origins"] == {"a": {"urls": ["http://10.0.0.8"]}}
     assert carry(text % "10.0.0.8:8080/live")[0]["origins"] == {"a": {"urls": ["http://10.0.0.8:8080"]}}
+
+
+def test_of_an_upstream_those_that_listen_on_tcp_are_dialled(carry: Any) -> None:
+    text = (
+        "http { upstream media { server unix:/x; %s } server { listen 18090; "
+        "location /live { proxy_buffering off; proxy_pass http://media; } } }"
+    )
+    keys, (note,) = carry(text % "server 10.0.0.8:8080;")
+    assert keys["origins"] == {"a": {"urls": ["http://10.0.0.8:8080"]}}
+    assert note.endswith("server unix:/x: the door dials TCP ports")
+    keys, notes = carry(text % "")
+    assert "origins" not in keys
+    assert "names no server that the door can dial" in notes[1]
+
+
+def test_the_path_of_a_second_proxy_does_not_lead_to_the_first_ones_origin(carry: Any) -> None:
+    keys, (note,) = carry(
+        "http { server { listen 18090; proxy_buffering off; location /live { proxy_pass http://10.0.0.8; } "
+        "location /api { proxy_pass http://10.0.0.9; } } }"
+    )
+    assert (keys["default_origin"], keys["live_path"]) == ("a", ["/live"])
+    assert keys["origins"]["b"] == {"urls": ["http://10.0.0.9"]}
+    assert "/live?src=b" in note
+
+
+def test_what_all_servers_share_is_theirs(carry: Any, tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text(
+        "http { proxy_buffering off; ssl_certificate c.pem; ssl_certificate_key k.pem; "
+        "server { listen 8443 ssl; ssl_certificate own.pem; location /live { proxy_pass http://10.0.0.8; } } }"
+    )
+    keys = tomllib.loads(imported(tmp_path / "nginx.conf"))
+    assert keys["tls"] == {"listen": ["8443"], "cert": "own.pem", "key": "k.pem"}
+    assert keys["default_origin"] == "a"
 
 
 def test_statistics_move_to_the_admin_side(carry: Any) -> None:
