@@ -1,6 +1,6 @@
 """What is in the streams of the splice route: codec, size and sound, out of the first bytes of one viewer's body.
 
-    origin's body --the first 64 KiB, as they pass--> Look --> Tracks, kept for all viewers of the stream
+    origin's body --the first 64 KiB, as they pass--> Look --> FoundTracks, kept for all viewers of the stream
 
 Spliced bytes are read by nobody. A viewer's first bytes are shown to a `Look` beside their way, once for each stream;
 another viewer within the next minutes is spliced unseen. What is no FLV says nothing, and harms nobody.
@@ -30,7 +30,7 @@ from protocol.flv import (
 from splice.http import BodyDecoder, Framing, ResponseError, ResponseHead
 from splice.stats import Viewer
 
-__all__ = ["Look", "SplicedTracks", "Tracks"]
+__all__ = ["FoundTracks", "Look", "SplicedTracks"]
 
 _OK: Final = 200
 _LOOK_BYTES: Final = 64 * 1024
@@ -41,7 +41,7 @@ _Key: TypeAlias = tuple[str | None, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Tracks:
+class FoundTracks:
     """A stream's default tracks, as far as its first bytes say.
 
     Attributes:
@@ -58,10 +58,10 @@ class SplicedTracks:
     def __init__(self) -> None:
         self._looks: OrderedDict[_Key, Look] = OrderedDict()
 
-    def of(self, origin: str | None, app: str, stream: str) -> Tracks:
+    def of(self, origin: str | None, app: str, stream: str) -> FoundTracks:
         """What is known of a stream, which may be nothing yet."""
         look = self._looks.get((origin, app, stream))
-        return Tracks() if look is None else look.tracks
+        return FoundTracks() if look is None else look.tracks
 
     @contextmanager
     def looking(self, viewer: Viewer, answer: ResponseHead) -> "Iterator[Look | None]":
@@ -80,7 +80,9 @@ class SplicedTracks:
             yield None
             return
         look = self._looks[key] = Look(
-            answer.framing, holds_until=now + _LOOK_AGAIN_AFTER_S, tracks=Tracks() if before is None else before.tracks
+            answer.framing,
+            holds_until=now + _LOOK_AGAIN_AFTER_S,
+            tracks=FoundTracks() if before is None else before.tracks,
         )
         if len(self._looks) > _STREAMS:
             self._looks.popitem(last=False)
@@ -101,7 +103,7 @@ class Look:
         holds_until: in Trio's time, when the stream is to be looked at again.
     """
 
-    def __init__(self, framing: Framing, *, holds_until: float, tracks: Tracks) -> None:
+    def __init__(self, framing: Framing, *, holds_until: float, tracks: FoundTracks) -> None:
         self.tracks = tracks
         self.holds_until = holds_until
         self._left = _LOOK_BYTES
@@ -139,7 +141,7 @@ class _Reader:
         self._flv: Final = FlvDecoder(lenient=True)
         self._summary: Final = StreamSummary()
         self._header: FlvHeader | None = None
-        self.tracks = Tracks()
+        self.tracks = FoundTracks()
 
     @property
     def complete(self) -> bool:
@@ -175,7 +177,7 @@ class _Reader:
             self._summary.add_script(decode_script_data(tag.body, tag_type=tag.type))
         report: dict[str, Any] = self._summary.as_json()
         video, audio = report["video"], report["audio"]
-        self.tracks = Tracks(
+        self.tracks = FoundTracks(
             video and VideoConfiguration(video["codec"] or "", video["width"], video["height"]),
             audio and AudioConfiguration(audio["codec"] or "", audio["sample_rate"], audio["channels"]),
         )

@@ -19,7 +19,7 @@ from protocol.rtmp import MediaKind
 from splice.admin.models import Audio, Video
 from splice.admin.rates import Rate
 from splice.hub import LiveStream
-from splice.spliced_tracks import Tracks
+from splice.spliced_tracks import FoundTracks
 
 __all__ = ["audio_of", "spliced_audio", "spliced_video", "video_of"]
 
@@ -54,7 +54,7 @@ def audio_of(stream: LiveStream, rate: Rate | None) -> Audio | None:
     )
 
 
-def spliced_video(tracks: Tracks) -> Video | None:
+def spliced_video(tracks: FoundTracks) -> Video | None:
     """The video of a stream that is spliced: what its first bytes said, and no rates."""
     video = tracks.video
     if video is None:
@@ -69,7 +69,7 @@ def spliced_video(tracks: Tracks) -> Video | None:
     )
 
 
-def spliced_audio(tracks: Tracks) -> Audio | None:
+def spliced_audio(tracks: FoundTracks) -> Audio | None:
     """The audio of a stream that is spliced."""
     audio = tracks.audio
     if audio is None:

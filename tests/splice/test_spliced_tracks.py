@@ -19,7 +19,7 @@ from protocol.flv import ScriptData as Script
 from splice.http import CHUNKED, CLOSE, LAST_CHUNK, Framing, ResponseHead, chunk
 from splice.pump import PortablePump
 from splice.pump.epoll import EpollPump
-from splice.spliced_tracks import Look, SplicedTracks, Tracks
+from splice.spliced_tracks import FoundTracks, Look, SplicedTracks
 from splice.stats import Viewer
 from tests.splice.hub_house import AUDIO_CONFIGURATION, VIDEO_CONFIGURATION, audio, inter_frame, keyframe
 from tests.splice.splice_house import GET, splicing
@@ -30,7 +30,7 @@ VIDEO = encode_tag(TagType.VIDEO, 0, VIDEO_CONFIGURATION)
 AUDIO = encode_tag(TagType.AUDIO, 0, AUDIO_CONFIGURATION)
 FRAMES = encode_tag(TagType.VIDEO, 0, keyframe(bytes(2000))) + encode_tag(TagType.AUDIO, 0, audio(bytes(300)))
 OPENING = HEADER + VIDEO + AUDIO
-BOTH = Tracks(VideoConfiguration("avc1.42c00d", 640, 112), AudioConfiguration("mp4a.40.2", 44100, 2))
+BOTH = FoundTracks(VideoConfiguration("avc1.42c00d", 640, 112), AudioConfiguration("mp4a.40.2", 44100, 2))
 
 
 def answer(framing: Framing = CLOSE, status: int = 200) -> ResponseHead:
@@ -47,7 +47,7 @@ class Known:
     def __init__(self) -> None:
         self.tracks = SplicedTracks()
 
-    def of(self, stream: str = "test", origin: str = "a") -> Tracks:
+    def of(self, stream: str = "test", origin: str = "a") -> FoundTracks:
         return self.tracks.of(origin, "myapp", stream)
 
     @contextmanager
@@ -73,7 +73,7 @@ async def known(autojump_clock: MockClock) -> Known:
 async def test_codecs_and_size_are_read_and_then_no_more_is_wanted(known: Known) -> None:
     with known.look() as look:
         assert look(HEADER + VIDEO)
-        assert known.of() == Tracks(video=BOTH.video)
+        assert known.of() == FoundTracks(video=BOTH.video)
         assert not look(AUDIO + FRAMES)
         assert known.of() == BOTH
         assert not look(FRAMES)
@@ -99,17 +99,17 @@ async def test_however_the_body_is_framed_and_cut_the_same_is_read(known: Known,
 async def test_one_track_is_enough_where_the_header_names_one(known: Known) -> None:
     with known.look() as look:
         assert not look(encode_header(FlvHeader(has_audio=False, has_video=True)) + VIDEO)
-    assert known.of() == Tracks(video=BOTH.video)
+    assert known.of() == FoundTracks(video=BOTH.video)
     with known.look(stream="radio") as look:
         assert not look(encode_header(FlvHeader(has_audio=True, has_video=False)) + AUDIO)
-    assert known.of("radio") == Tracks(audio=BOTH.audio)
+    assert known.of("radio") == FoundTracks(audio=BOTH.audio)
 
 
 async def test_a_header_that_names_no_track_is_not_believed(known: Known) -> None:
     with known.look() as look:
         assert look(encode_header(FlvHeader(has_audio=False, has_video=False)))
         assert look(VIDEO)
-    assert known.of() == Tracks(video=BOTH.video)
+    assert known.of() == FoundTracks(video=BOTH.video)
 
 
 async def test_metadata_says_what_frames_do_not(known: Known) -> None:
@@ -117,7 +117,7 @@ async def test_metadata_says_what_frames_do_not(known: Known) -> None:
     with known.look() as look:
         look(HEADER + encode_tag(TagType.SCRIPT, 0, script) + encode_tag(TagType.VIDEO, 0, inter_frame(bytes(9))))
         look(encode_tag(TagType.AUDIO, 0, audio(bytes(9))))
-    assert known.of() == Tracks(VideoConfiguration("avc1", 320, 240), AudioConfiguration("mp4a", 22050, None))
+    assert known.of() == FoundTracks(VideoConfiguration("avc1", 320, 240), AudioConfiguration("mp4a", 22050, None))
 
 
 async def test_tags_that_nobody_can_read_are_read_past(known: Known) -> None:
@@ -134,7 +134,7 @@ async def test_after_64_kib_no_more_is_wanted_whatever_is_missing(known: Known) 
         assert look(promised)
         assert look(frames[: 65535 - len(promised)])
         assert not look(AUDIO)
-    assert known.of() == Tracks(video=BOTH.video)
+    assert known.of() == FoundTracks(video=BOTH.video)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_after_64_kib_no_more_is_wanted_whatever_is_missing(known: Known) 
 async def test_what_is_no_flv_says_nothing_and_is_not_asked_again(known: Known, framing: Framing, body: bytes) -> None:
     with known.look(framing) as look:
         assert not look(body)
-    assert known.of() == Tracks()
+    assert known.of() == FoundTracks()
     assert known.is_not_looked_at()
 
 
@@ -182,14 +182,14 @@ async def test_a_stream_is_looked_at_again_after_some_minutes_and_known_meanwhil
     with known.look() as look:
         assert known.of() == BOTH
         look(encode_header(FlvHeader(has_audio=False, has_video=True)) + VIDEO)
-        assert known.of() == Tracks(video=BOTH.video)
+        assert known.of() == FoundTracks(video=BOTH.video)
 
 
 async def test_a_viewer_who_left_early_leaves_the_look_to_the_next_and_what_it_saw(known: Known) -> None:
     with known.look() as look:
         look(HEADER + VIDEO)
     assert not look(AUDIO)
-    assert known.of() == Tracks(video=BOTH.video)
+    assert known.of() == FoundTracks(video=BOTH.video)
     with known.look() as look:
         look(OPENING)
     assert known.of() == BOTH
