@@ -462,3 +462,21 @@ def test_the_guide_names_every_directive_that_is_known() -> None:
     named = set(re.findall(r"`([a-z_0-9]+\*?)`", MIGRATION.read_text()))
     known = {*RTMP_DIRECTIVES, *HTTP_DIRECTIVES, *HERE_ANYWAY, *NOT_HERE, *(f"{each}*" for each in NOT_HERE_BY_PREFIX)}
     assert known - named == set()
+
+
+def test_every_key_that_the_table_of_directives_names_is_one() -> None:
+    tables: dict[str, set[str]] = {}
+    section = ""
+    for line in (MIGRATION.parent / "configuration.md").read_text().splitlines():
+        if heading := re.fullmatch(r"## `\[+([A-Za-z_.]+)\]+`", line):
+            section = heading[1]
+        elif line.startswith("## "):
+            section = ""
+        elif key := re.match(r"\| `([a-z_0-9]+)` \|", line):
+            tables.setdefault(section, set()).add(key[1])
+    known = {f"{section}.{key}" for section, keys in tables.items() for key in keys} | {"play.sign_keys"}
+    for line in MIGRATION.read_text().splitlines():
+        if not line.startswith("| "):
+            continue
+        for key in re.findall(r"`([a-z][a-z_0-9]*(?:\.[A-Za-z_0-9]+)+)(?: = [^`]*)?`", line.split(" | ")[-1]):
+            assert key in known, line
