@@ -52,11 +52,11 @@ class Hub:
         limits: by an application's name.
         takeover_s: after so many seconds of silence a publisher loses its name to another; by an application's name.
         """
-        self.limits = limits
-        self.takeover_s = takeover_s
         self.on_stream: Final[list[Callable[[LiveStream], None]]] = []
         self.door: Final = secrets.token_hex(8)
         self._nursery: Final = nursery
+        self._limits: Final = limits
+        self._takeover_s: Final = takeover_s
         self._entries: dict[_Name, _Entry] = {}
         self._awaited: dict[_Name, trio.Event] = {}
 
@@ -128,14 +128,14 @@ class Hub:
     def _claim(self, name: _Name, publisher: Publisher) -> _Entry:
         entry = self._entries.get(name)
         if entry is None:
-            entry = _Entry(LiveStream(*name, self.limits(name[0])))
+            entry = _Entry(LiveStream(*name, self._limits(name[0])))
             self._entries[name] = entry
             self._nursery.start_soon(self._run, name, entry)
             for observe in self.on_stream:
                 observe(entry.stream)
         else:
             if entry.publisher is not None:
-                if trio.current_time() - entry.stream.last_packet_at < self.takeover_s(name[0]):
+                if trio.current_time() - entry.stream.last_packet_at < self._takeover_s(name[0]):
                     raise NameTakenError
                 entry.publisher.end(EndReason.REPLACED)
             if entry.expiry is not None:

@@ -51,6 +51,7 @@ class Pull:
         origin: Origin,
         live: LiveStream,
         publisher: Publisher,
+        *,
         timeouts: PullTimeouts,
         user_agent: str,
         health: OriginHealth,
@@ -58,6 +59,15 @@ class Pull:
         pauses: GrowingPauses,
         on_stream: Callable[[LiveStream], None],
     ) -> None:
+        """Args:
+        live: the stream that is brought.
+        publisher: the row that says who brings it.
+        user_agent: what HTTP origins are told of the door.
+        health: is told how asking the origin went.
+        whereabouts: knows which of its addresses had the stream.
+        pauses: between two connections.
+        on_stream: called once, with the first media.
+        """
         self.origin = origin
         self.live: Final = live
         self.publisher: Final = publisher

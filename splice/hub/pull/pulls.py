@@ -66,10 +66,10 @@ class Pulls:
         whereabouts: knows which of an origin's addresses had a stream.
         jitter: gives numbers from 0 up to 1.
         """
-        self.limits = limits
-        self.timeouts = timeouts
         self.on_stream: Final[list[Callable[[LiveStream], None]]] = []
         self._nursery: Final = nursery
+        self._limits: Final = limits
+        self._timeouts: Final = timeouts
         self._publishers: Final = publishers
         self._user_agent: Final = user_agent
         self._health: Final = health or OriginHealth()
@@ -106,7 +106,7 @@ class Pulls:
                     return
             if failure.status != 404 or trio.current_time() >= patience_ends:
                 raise OriginError(failure.status, failure.detail)
-            await trio.sleep(self.timeouts(app).missing_remembered_s)
+            await trio.sleep(self._timeouts(app).missing_remembered_s)
 
     # --- without viewers ---
 
@@ -195,19 +195,19 @@ class Pulls:
         if pull is not None:
             pull.origin = origin
         if pull is None or pull.ending:
-            live = LiveStream(app, stream, self.limits(app))
+            live = LiveStream(app, stream, self._limits(app))
             publisher = Publisher(self._publishers.next_id(), "", "", app, stream, protocol="")
             pauses = GrowingPauses(self._jitter)
             pull = Pull(
                 origin,
                 live,
                 publisher,
-                self.timeouts(app),
-                self._user_agent,
-                self._health,
-                self._whereabouts,
-                pauses,
-                self._tell,
+                timeouts=self._timeouts(app),
+                user_agent=self._user_agent,
+                health=self._health,
+                whereabouts=self._whereabouts,
+                pauses=pauses,
+                on_stream=self._tell,
             )
             self._pulls[key] = pull
             self._nursery.start_soon(self._run, key, pull)
