@@ -4,7 +4,6 @@ listeners --accept--> one task a connection, in `connections`
 SIGTERM, SIGINT: close the listeners, wait for the viewers, then cancel; SIGHUP: new rules for new requests
 """
 
-import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +17,7 @@ from splice.access import HookCalls
 from splice.config import ConfigError, OriginSettings, Settings
 from splice.demand import Demand
 from splice.demo import DemoOrigin
+from splice.descriptors import raise_descriptor_limit
 from splice.door import Door
 from splice.door_listeners import DoorListeners
 from splice.finder import StreamFinder
@@ -60,9 +60,7 @@ DEMO_ORIGIN: Final = "demo"
 
 _CLEAN_EXIT: Final = 0
 _INTERRUPTED_EXIT: Final = 130
-_DESCRIPTORS_A_VIEWER: Final = 2  # its own and its origin's
 _NEWCOMERS_S: Final = 1.0
-_SPARE_DESCRIPTORS: Final = 64  # listeners, epolls, log, time zone files, a dial's extra attempts, pipes
 
 _log = structlog.get_logger()
 
@@ -85,7 +83,7 @@ async def serve(
         ListenError: an address cannot be listened on; nothing was served.
     """
     # A demo promises nothing to the 10,000 viewers of the default; a figure that somebody has written is meant.
-    _raise_descriptor_limit(settings.limits.viewers, warns=not demo or "viewers" in settings.limits.model_fields_set)
+    raise_descriptor_limit(settings.limits.viewers, warns=not demo or "viewers" in settings.limits.model_fields_set)
     with DoorListeners(settings, demo=demo) as listeners:
         async with open_pump() as pump, trio.open_nursery() as nursery:
             demo_url = f"http://127.0.0.1:{await nursery.start(DemoOrigin().serve)}" if demo else None
@@ -179,7 +177,7 @@ class _Server:
         return [*(live for live, _ in self._hub), *pulled]
 
     def _is_this_door(self, url: str) -> bool:
-        return self._settings.is_this_door(url)
+        return self._settings.is_this_door(url)  # those in force when it is asked
 
     def _made_https_door(self, reception: Reception) -> "HttpsDoor":
         from splice.https import HttpsDoor  # only here, as the admin side: who has no TLS waits for no Hypercorn
@@ -366,23 +364,3 @@ def _certificate(settings: Settings) -> Certificate | None:
     if certificate.fault is not None:
         _log.warning("tls.certificate", file=file, fault=certificate.fault, consequence="clients refuse to connect")
     return certificate
-
-
-def _raise_descriptor_limit(viewers: int, *, warns: bool) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = hard
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError):
-            limit = soft  # macOS names no hard limit, and takes none above its kern.maxfilesperproc
-    needed = viewers * _DESCRIPTORS_A_VIEWER + _SPARE_DESCRIPTORS
-    if warns and limit != resource.RLIM_INFINITY and limit < needed:
-        room = max(0, limit - _SPARE_DESCRIPTORS) // _DESCRIPTORS_A_VIEWER
-        _log.warning(
-            "descriptors.few",
-            limit=limit,
-            needed=needed,
-            advice=f"limits.viewers is {viewers}, and there are descriptors for {room}: raise the hard limit "
-            "(ulimit -Hn, LimitNOFILE=)",
-        )

@@ -1,8 +1,6 @@
 """The whole door in one process: ready, reloaded, drained, stopped by signals, and what its log says meanwhile."""
 
-import errno
 import os
-import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator, MutableMapping
@@ -391,41 +389,12 @@ async def test_behind_a_trusted_proxy_the_log_and_the_limits_go_by_the_client() 
         assert await stopped(door) == 0
 
 
-@pytest.mark.parametrize(("hard", "warns"), [(263, True), (264, False), (resource.RLIM_INFINITY, False)])
-async def test_too_few_descriptors_for_the_configured_viewers_are_said_at_the_start(
-    monkeypatch: pytest.MonkeyPatch, hard: int, warns: bool
-) -> None:
-    raised: list[tuple[int, int]] = []
-    monkeypatch.setattr("splice.server.resource.getrlimit", lambda _which: (32, hard))
-    monkeypatch.setattr("splice.server.resource.setrlimit", lambda _which, limits: raised.append(limits))
-    async with a_door(settings(limits={"viewers": 100}), demo=False) as door:
-        assert await stopped(door) == 0
-    assert raised == [(hard, hard)]
-    assert bool(door.events("descriptors.few")) is warns
-    if warns:
-        advice = door.events("descriptors.few")[0]["advice"]
-        assert advice.startswith("limits.viewers is 100, and there are descriptors for 99: raise the hard limit")
-
-
 @pytest.mark.parametrize(("limits", "warns"), [({}, False), ({"publishers": 1}, False), ({"viewers": 10000}, True)])
 async def test_a_demo_says_nothing_of_the_descriptors_for_viewers_whom_nobody_has_named(
     monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], warns: bool
 ) -> None:
-    monkeypatch.setattr("splice.server.resource.getrlimit", lambda _which: (1024, 4096))
-    monkeypatch.setattr("splice.server.resource.setrlimit", lambda _which, _limits: None)
+    monkeypatch.setattr("splice.descriptors.resource.getrlimit", lambda _which: (1024, 4096))
+    monkeypatch.setattr("splice.descriptors.resource.setrlimit", lambda _which, _limits: None)
     async with a_door(settings(limits=limits), demo=True) as door:
         assert await stopped(door) == 0
     assert bool(door.events("descriptors.few")) is warns
-
-
-async def test_a_system_that_does_not_let_the_limit_be_raised_runs_the_door_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def forbidden(_which: int, _limits: tuple[int, int]) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr("splice.server.resource.getrlimit", lambda _which: (32, 10**6))
-    monkeypatch.setattr("splice.server.resource.setrlimit", forbidden)
-    async with a_door(settings(limits={"viewers": 100}), demo=False) as door:
-        assert await stopped(door) == 0
-    assert "descriptors for 0" in door.events("descriptors.few")[0]["advice"]
