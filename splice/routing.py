@@ -31,6 +31,7 @@ __all__ = [
 _NAME: Final = re.compile(rb"[A-Za-z0-9._~@-]{1,128}")
 _PORT: Final = re.compile(rb"[1-9][0-9]{0,4}")
 _STREAM_PATH: Final = re.compile(rb"/(?P<app>[^/]+)/(?P<stream>[^/]+)\.flv")
+_WORD: Final = re.compile(rb"[a-z0-9_.-]+")
 _PARAMETERS: Final = (b"src", b"port", b"app", b"stream")
 
 
@@ -273,14 +274,22 @@ def _parameters(query: bytes) -> tuple[dict[bytes, bytes], str | None]:
 
 
 def _no_parameter_inside(field: bytes) -> None:
-    """Refuse `x=1;app=other`: to an origin that takes `;` for a separator it would be a second app."""
-    if b";" not in field:
-        return
-    for hidden in field.split(b";"):
-        name = unquote_to_bytes(hidden.partition(b"=")[0]).lower()
+    """Refuse what some origin may take for a second one of ours.
+
+    That is `x=1;app=other`, where `;` separates, and a name with more to it, as `app[]`, ` app` or `app%00`: there are
+    programs that read arrays, trim, or stop at a NUL.
+    """
+    parts = field.split(b";")
+    for part in parts if len(parts) > 1 else ():
+        name = unquote_to_bytes(part.partition(b"=")[0]).lower()
         if name in _PARAMETERS:
             raise RoutingError(
                 400, f"the parameter {name.decode()} stands beside a semicolon; separate parameters with &"
+            )
+    for word in _WORD.findall(unquote_to_bytes(field.partition(b"=")[0]).lower()):
+        if word in _PARAMETERS:
+            raise RoutingError(
+                400, f"the parameter {word.decode()} stands inside of another one's name; write it by itself"
             )
 
 

@@ -205,6 +205,20 @@ def test_a_parameter_behind_a_semicolon_is_refused(hidden: bytes) -> None:
         assert "semicolon" in detail
 
 
+@pytest.mark.parametrize(
+    "name", [b"app[]", b"app%00", b"+app", b"%20app", b"app%20", b"APP%3Dx", b"a?app", b"x/stream", b"src[0]"]
+)
+def test_a_name_that_some_origin_may_trim_to_one_of_ours_is_refused(name: bytes) -> None:
+    status, detail = refused(USERS_QUERY + b"&" + name + b"=secret")
+    assert status == 400
+    assert "stands inside of another one's name" in detail
+
+
+@pytest.mark.parametrize("name", [b"my-app", b"application", b"stream_id", b"app.id", b"v[width]", b"x"])
+def test_a_name_that_merely_has_one_of_ours_in_it_passes(name: bytes) -> None:
+    assert spliced(USERS_QUERY + b"&" + name + b"=1").target.endswith(name + b"=1")
+
+
 @pytest.mark.parametrize("written", [b"APP", b"App", b"a%50p"])
 def test_a_parameters_name_is_written_plainly(written: bytes) -> None:
     status, detail = refused(USERS_QUERY.replace(b"app=", written + b"="))

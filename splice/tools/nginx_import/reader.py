@@ -47,14 +47,18 @@ def read(file: Path) -> tuple[Directive, list[str]]:
     Raises:
         ImportFileError: the file cannot be read, or something is not in nginx's syntax.
     """
-    parsed = crossplane.parse(
-        str(file), comments=False, strict=False, check_ctx=False, check_args=False, combine=True, catch_errors=True
-    )
+    try:
+        parsed = crossplane.parse(
+            str(file), comments=False, strict=False, check_ctx=False, check_args=False, combine=True, catch_errors=True
+        )
+    except RecursionError:
+        raise ImportFileError(f"{file} cannot be imported: a file includes itself, or blocks stand too deep") from None
     missing = []
     for error in parsed["errors"]:
         text = str(error["error"])
         if not text.startswith("[Errno") or error["line"] is None:  # of an included file it is the line that says so
-            raise ImportFileError(f"{file} cannot be imported: {text.partition('] ')[2] or text}")
+            why = text.partition("] ")[2] if text.startswith("[Errno") else text
+            raise ImportFileError(f"{error['file']} cannot be imported: {why or 'it is not in the syntax of nginx'}")
         missing.append(text.partition("] ")[2])
     (config,) = parsed["config"]
     return Directive("", (), tuple(_directive(each) for each in config["parsed"]), file.name), missing

@@ -409,6 +409,19 @@ def test_files_that_are_included_are_read(carry: Any, tmp_path: Path) -> None:
     assert notes[1].startswith("apps.conf:1: hls on: ")
 
 
+def test_a_file_that_includes_itself_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text("include nginx.conf;")
+    with pytest.raises(ImportFileError, match="a file includes itself"):
+        imported(tmp_path / "nginx.conf")
+
+
+def test_an_included_file_that_is_no_configuration_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hostname").write_text("example\n")
+    (tmp_path / "nginx.conf").write_text("include hostname; rtmp { }")
+    with pytest.raises(ImportFileError, match="hostname cannot be imported: it is not in the syntax of nginx"):
+        imported(tmp_path / "nginx.conf")
+
+
 def test_more_origins_than_letters_have_names_too(carry: Any) -> None:
     pulls = "".join(f"pull rtmp://h{number}.example.org;" for number in range(28))
     keys, _ = carry(in_application(pulls))
