@@ -101,7 +101,7 @@ class HookClient:
         # No connection is kept, so there is nothing to close in the end.
         if self._client is None:
             self._client = httpx.AsyncClient(
-                verify=ssl.create_default_context(),
+                verify=ssl.create_default_context(),  # not trust.client_context: httpcore sets ALPN on what it gets
                 trust_env=False,
                 follow_redirects=False,
                 timeout=None,  # noqa: S113 -- the whole call has one, above
