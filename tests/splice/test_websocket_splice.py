@@ -51,11 +51,6 @@ def cut(data: bytes, size: int) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
-async def nobody_watches(house: House) -> None:
-    while len(house.viewers):
-        await trio.sleep(0.01)
-
-
 # --- the request and the messages ---
 
 
@@ -300,7 +295,7 @@ async def test_a_viewer_who_takes_nothing_is_dropped_after_the_stall(autojump_cl
         async with open_door(floods(sent), timeouts={"stall_s": 7}) as (house, _):
             await flooded(house, sent)
             began = trio.current_time()
-            await nobody_watches(house)
+            await house.viewers.wait_none()
             assert 6.9 < trio.current_time() - began < 7.1
     (end,) = [entry for entry in logs if entry["event"] == "viewer.end"]
     assert end["reason"] == EndReason.STALLED
@@ -393,5 +388,5 @@ async def test_a_viewer_of_http_1_0_who_takes_nothing_is_dropped_after_the_stall
         await stream.send_all(f"GET {TARGET} HTTP/1.0\r\n\r\n".encode())
         await wait_all_tasks_blocked(0.01)
         began = trio.current_time()
-        await nobody_watches(house)
+        await house.viewers.wait_none()
         assert 6.9 < trio.current_time() - began < 7.1
