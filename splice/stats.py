@@ -140,7 +140,11 @@ _Counted: TypeAlias = str | tuple[str | None, str, str] | tuple[str] | tuple[str
 
 
 class Viewers:
-    """The viewers of this process."""
+    """The viewers of this process.
+
+    Attributes:
+        limit, limit_per_address, limit_per_stream: for who comes from now on; a reload replaces them.
+    """
 
     def __init__(
         self,
@@ -277,7 +281,11 @@ class Publisher:
 
 
 class Publishers:
-    """The publishers of this process."""
+    """The publishers of this process.
+
+    Attributes:
+        limit: for who comes from now on; a reload replaces it.
+    """
 
     def __init__(self, *, limit: int, limits_of_app: Callable[[str], AppLimits] = _not_limited) -> None:
         """Args: the most publishers in all, and by application."""
