@@ -161,10 +161,10 @@ def census(house: House) -> Census:
         len(house.publishers),
         len(house.hub),
         len(house.hub._awaited),
-        len(server._pulls._pulls),
+        len(server.rooms.pulls._pulls),
         house.rtmp_door.pending,
         house.unfinished_bytes,
-        server._pump.registrations,
+        server.rooms.pump.registrations,
     )
 
 
@@ -191,7 +191,7 @@ async def nothing_left(house: House, *, afterwards: Callable[[], Awaitable[None]
     house.hub.on_stream.append(streams.append)
     with trio.fail_after(A_LIFE_TAKES_S):
         yield
-        while house._connections.child_tasks or len(house.hub) or house.server._pulls._pulls:
+        while house._connections.child_tasks or len(house.hub) or house.server.rooms.pulls._pulls:
             await trio.sleep(0.1)
         if afterwards is not None:
             await afterwards()

@@ -32,7 +32,8 @@ from protocol.rtmp import (
 from splice.config import Settings
 from splice.http import BodyDecoder, FramingKind, ResponseHead, ResponseParser
 from splice.pump import PortablePump
-from splice.server import _Server
+from splice.rooms import Rooms
+from splice.server import Server
 
 __all__ = [
     "AUDIO_CONFIGURATION",
@@ -288,13 +289,13 @@ class House:
         server: all that stands behind the doors.
     """
 
-    def __init__(self, server: _Server, connections: trio.Nursery) -> None:
+    def __init__(self, server: Server, connections: trio.Nursery) -> None:
         self.server = server
-        self.hub = server._hub
-        self.viewers = server._viewers
-        self.publishers = server._publishers
-        self.door = server._door
-        self.rtmp_door = server._rtmp_door
+        self.hub = server.rooms.hub
+        self.viewers = server.rooms.viewers
+        self.publishers = server.rooms.publishers
+        self.door = server.rooms.door
+        self.rtmp_door = server.rooms.rtmp_door
         self._connections = connections
         self._clients: list[trio.SocketStream] = []
 
@@ -381,7 +382,7 @@ async def open_house(**tables: Any) -> AsyncIterator[House]:
     try:
         async with PortablePump.open() as pump, trio.open_nursery() as nursery:
             async with trio.open_nursery() as connections:
-                house = House(_Server(pump, nursery, settings, None), connections)
+                house = House(Server(Rooms(pump, nursery, settings, None)), connections)
                 try:
                     with trio.fail_after(_A_TEST_TAKES_S):
                         yield house

@@ -22,7 +22,8 @@ from splice.config import ListenAddress, Settings
 from splice.listeners import accept_forever, open_listeners
 from splice.pump import PortablePump
 from splice.pump.epoll import EpollPump
-from splice.server import _Server
+from splice.rooms import Rooms
+from splice.server import Server
 from tests.splice.hub_house import descriptors
 from tests.splice.pump.links import reset
 
@@ -228,7 +229,7 @@ class House:
         send_bytes: the size of the door's send buffer towards viewers who come from now on; None: the kernel's own.
     """
 
-    def __init__(self, server: _Server, pump: EpollPump | PortablePump, log: list[MutableMapping[str, Any]]) -> None:
+    def __init__(self, server: Server, pump: EpollPump | PortablePump, log: list[MutableMapping[str, Any]]) -> None:
         self.server = server
         self.pump = pump
         self.log = log
@@ -267,7 +268,7 @@ class House:
         """What is there now; the pump's idle pipes, which it keeps for whoever comes, are not counted."""
         pipes = len(self.pump.pipes._free) if isinstance(self.pump, EpollPump) else 0
         tasks = trio.lowlevel.current_statistics().tasks_living
-        return Census(descriptors() - 2 * pipes, tasks, self.pump.registrations, len(self.server._viewers))
+        return Census(descriptors() - 2 * pipes, tasks, self.pump.registrations, len(self.server.rooms.viewers))
 
     async def nobody_served(self) -> None:
         """Wait until every connection's task has ended."""
@@ -285,7 +286,7 @@ class House:
         with trio.CancelScope() as scope:
             self.serving.append(scope)
             try:
-                await self.server._door.serve(accepted, peer)
+                await self.server.rooms.door.serve(accepted, peer)
             finally:
                 self.serving.remove(scope)
                 self._changed.set()
@@ -317,11 +318,11 @@ async def open_house(
     try:
         with capture_logs() as log:
             async with pump_kind.open() as pump, trio.open_nursery() as nursery:
-                house = House(_Server(pump, nursery, Settings.model_validate(tables), None), pump, log)
+                house = House(Server(Rooms(pump, nursery, Settings.model_validate(tables), None)), pump, log)
                 with trio.fail_after(_A_TEST_TAKES_S):
                     async with house._accepting():
                         yield house
-                assert pump.registrations == len(house.server._viewers) == 0
+                assert pump.registrations == len(house.server.rooms.viewers) == 0
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise _innermost(group) from None  # a failed assertion should be seen as itself

@@ -261,7 +261,7 @@ async def test_a_reload_gives_an_application_settings_of_its_own_and_takes_them_
         await publishing(house, "cams/test")
         assert (await house.http(CAMS)).head.framing.kind is FramingKind.CHUNKED
         own = {"chunked": False, "tracks": "video", "limits": {"viewers": 2}, "play": {"deny": ["10.0.0.66"]}}
-        house.server._reload(lambda: Settings.model_validate({"apps": {"cams": own}}))
+        house.server.reload(lambda: Settings.model_validate({"apps": {"cams": own}}))
         old = await house.http(CAMS)
         assert old.head.framing.kind is FramingKind.CLOSE
         await old.next_tag()
@@ -269,5 +269,5 @@ async def test_a_reload_gives_an_application_settings_of_its_own_and_takes_them_
         assert not old.header.has_audio
         assert (await house.http(CAMS)).head.status == 503
         assert (await house.http(CAMS, address="10.0.0.66")).head.status == 403
-        house.server._reload(Settings)
+        house.server.reload(Settings)
         assert (await house.http(CAMS, address="10.0.0.66")).head.framing.kind is FramingKind.CHUNKED

@@ -66,7 +66,7 @@ async def while_bytes_flow(origin: FakeOrigin, house: House, nursery: trio.Nurse
 async def while_bytes_are_stuck(origin: FakeOrigin, house: House, nursery: trio.Nursery) -> tuple[Viewer, Asked]:
     viewer, asked = await while_nothing_flows(origin, house, nursery)
     nursery.start_soon(send_for_ever, asked, bytes(100_000))
-    (record,) = house.server._viewers
+    (record,) = house.server.rooms.viewers
     taken = -1
     while taken != record.bytes:
         taken = record.bytes
@@ -151,7 +151,7 @@ async def test_a_viewer_who_is_ended_is_reset_and_its_origin_left(
     async with splicing(pump_kind=pump_kind) as (origin, house):
         async with nothing_left(house) as nursery:
             viewer, asked = await moment(origin, house, nursery)
-            (record,) = house.server._viewers
+            (record,) = house.server.rooms.viewers
             record.end(reason)
             record.end(EndReason.ERROR)  # the first reason stands
             with trio.fail_after(AT_ONCE_S):
@@ -231,7 +231,7 @@ async def test_a_viewer_who_leaves_while_its_origin_is_dialled_ends_the_dialling
         async with open_house(origins={"a": {"url": url}}) as house, nothing_left(house):
             viewer = await house.viewer()
             await trio.testing.wait_all_tasks_blocked(0.01)
-            (record,) = house.server._viewers
+            (record,) = house.server.rooms.viewers
             if leave == "kicked":
                 record.end(EndReason.KICKED)
             elif leave == "half_close":
@@ -264,7 +264,7 @@ async def test_a_bug_ends_its_own_connection_alone_and_is_logged(
         elif where == "relaying":
             monkeypatch.setattr(house.pump, "relay", raise_on_purpose)
         else:
-            monkeypatch.setattr(type(house.server._viewers), "check_room", raise_on_purpose)
+            monkeypatch.setattr(type(house.server.rooms.viewers), "check_room", raise_on_purpose)
         viewer = await house.viewer()
         if where in ("answering", "relaying"):
             asked = await origin.asked()

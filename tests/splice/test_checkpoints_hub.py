@@ -167,7 +167,7 @@ async def test_who_is_asked_about_is_cut_at_every_step_of_the_callbacks(
 ) -> None:
     async def live(cuts: Cuts) -> None:
         async def told() -> None:
-            await house.server._hook_calls.wait_told()
+            await house.server.rooms.hook_calls.wait_told()
             await wait_all_tasks_blocked(0.01)  # the other program closes its side
 
         async with nothing_left(house, afterwards=told):
@@ -299,7 +299,7 @@ async def test_a_forward_is_cut_at_every_step(moment: Moment, cut: str, autojump
                 nothing_left(house),
                 trio.open_nursery() as forwards,
             ):
-                house.server._forwards._nursery = forwards
+                house.server.rooms.forwards._nursery = forwards
                 cuts.watch(forwards, forwards.cancel_scope.cancel if cut == "cancelled" else server.drop)
                 with trio.CancelScope(shield=True):  # the cancellation is the forward's own
                     publisher = await house.rtmp().publish()

@@ -36,7 +36,7 @@ WAYS = {
 }
 CUTS = {
     "cancelled": lambda house, scope: scope.cancel(),
-    "kicked": lambda house, scope: [viewer.end(EndReason.KICKED) for viewer in house.server._viewers],
+    "kicked": lambda house, scope: [viewer.end(EndReason.KICKED) for viewer in house.server.rooms.viewers],
 }
 
 
@@ -61,10 +61,10 @@ async def test_a_viewer_of_the_splice_route_is_cut_at_every_step(
     moment: Moment, cut: Callable[[House, trio.CancelScope], object], way: Way, pump_kind: type
 ) -> None:
     async with splicing(pump_kind=pump_kind) as (origin, house):
-        serve = house.server._door.serve
+        serve = house.server.rooms.door.serve
 
         async def live(cuts: Cuts) -> None:
-            house.server._door.serve = cuts.serving(serve, lambda scope: cut(house, scope))  # type: ignore[method-assign]  # every connection's task begins there
+            house.server.rooms.door.serve = cuts.serving(serve, lambda scope: cut(house, scope))  # type: ignore[method-assign]  # every connection's task begins there
             before = house.census()
             with trio.fail_after(A_LIFE_TAKES_S):
                 async with trio.open_nursery() as nursery:
@@ -76,6 +76,6 @@ async def test_a_viewer_of_the_splice_route_is_cut_at_every_step(
                     nursery.cancel_scope.cancel()  # where it was cut before it had asked
             origin.close_accepted()
             assert house.census() == before
-            assert not house.server._viewers._counts
+            assert not house.server.rooms.viewers._counts
 
         assert await cut_at_every_step(live, moment) > 8

@@ -80,7 +80,7 @@ async def test_applications_have_programs_of_their_own_and_a_reload_changes_them
             assert await status_of(house, "GET", "/myapp/test.flv") == 404
             assert await status_of(house, "GET", "/cams/one.flv") == 404
             after = Settings.model_validate({"hooks": {"on_demand": other.url}})
-            house.server._reload(lambda: after)
+            house.server.reload(lambda: after)
             assert await status_of(house, "GET", "/cams/two.flv") == 404
         assert await asked_for(server) == [("demand", "cams", "one")]
         assert await asked_for(other) == [("demand", "cams", "two")]

@@ -224,7 +224,7 @@ async def test_a_spliced_viewers_first_bytes_tell_and_pass_untouched(
         assert await watching.see(len(body)) == body
         await asked.send(chunk(b"more"))
         assert await watching.see(9) == chunk(b"more")
-        assert house.server._tracks.of("a", "myapp", "test") == BOTH
+        assert house.server.rooms.tracks.of("a", "myapp", "test") == BOTH
 
 
 @pytest.mark.parametrize("request_head", [GET.replace(b"/1.1", b"/1.0"), raw_handshake(GET.split()[1].decode())])
@@ -234,6 +234,6 @@ async def test_a_viewer_who_gets_the_payload_alone_tells_as_well(request_head: b
         asked = await origin.asked()
         await asked.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(OPENING))
         await watching.until(OPENING)
-        assert house.server._tracks.of("a", "myapp", "test") == BOTH
+        assert house.server.rooms.tracks.of("a", "myapp", "test") == BOTH
         await asked.send(chunk(FRAMES))
         await watching.until(FRAMES)

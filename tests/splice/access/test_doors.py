@@ -464,7 +464,7 @@ async def test_a_reload_puts_another_access_in_place() -> None:
     async with open_door() as house:
         assert (await house.http()).head.status == 404
         after = Settings.model_validate({"play": SIGNED, "publish": {"keys": {"myapp/test": SECRET}}})
-        house.server._reload(lambda: after)
+        house.server.reload(lambda: after)
         assert (await house.http()).head.status == 401
         assert (await published(house.rtmp(), "test")).code == Code.PUBLISH_DENIED
-    assert access_rules(after, house.server._hook_calls).forwarded(b"/live?sig=1") == b"/live"
+    assert access_rules(after, house.server.rooms.hook_calls).forwarded(b"/live?sig=1") == b"/live"

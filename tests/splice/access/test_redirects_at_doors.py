@@ -32,7 +32,7 @@ async def open_hooked(hooks: dict[str, Any] | None = None, **tables: Any) -> Asy
             yield server, house
             house._close()
             await house.nothing_left()
-            await house.server._hook_calls.wait_told()
+            await house.server.rooms.hook_calls.wait_told()
             await server.all_left(len(server.calls))
 
 

@@ -177,8 +177,10 @@ class HttpsHouse:
         server = house.server
         self.house = house
         self.origin = origin
-        finder = server._door._reception._finder
-        self.door = HttpsDoor(rules=server._door.rules, reception=Reception(finder=finder, viewers=server._viewers))
+        finder = server.rooms.door._reception._finder
+        self.door = HttpsDoor(
+            rules=server.rooms.door.rules, reception=Reception(finder=finder, viewers=server.rooms.viewers)
+        )
         self.door.context = _server_context()
 
     async def dial(self, *protocols: str, address: str = "127.0.0.1") -> "trio.SSLStream[trio.SocketStream]":

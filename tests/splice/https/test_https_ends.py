@@ -201,7 +201,7 @@ async def test_an_open_stream_does_not_hold_up_the_stop(begin: Begin, autojump_c
         async with open_https(Flood()) as door:
             await begin(door, SPLICED)
             await trio.sleep(1)
-            door.house.server._viewers.end_all(EndReason.DRAINED)
+            door.house.server.rooms.viewers.end_all(EndReason.DRAINED)
             door.stop()
             with trio.fail_after(0.1):
                 await door.house.nothing_left()

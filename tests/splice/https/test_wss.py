@@ -170,7 +170,7 @@ async def test_who_is_sent_away_is_told_why(reason: EndReason, code: int, autoju
     async with ended_by(reason, mute(CHUNKED_MEDIA)) as door:
         viewer = await watch(door, SPLICED)
         await viewer.receive_payload(len(MEDIA))
-        door.house.server._viewers.end_all(reason)
+        door.house.server.rooms.viewers.end_all(reason)
         if reason is EndReason.DRAINED:
             door.stop()
         while viewer.closing is None:

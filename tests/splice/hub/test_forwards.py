@@ -231,14 +231,14 @@ async def test_a_forward_to_the_door_itself_is_refused_and_multiplies_nothing(
 ) -> None:
     with structlog.testing.capture_logs() as log:
         async with open_house(hub={"republish_grace_s": 0}) as house, listening(house) as port:
-            forward = house.server._forwards.add(ForwardRule("*", f"rtmp://127.0.0.1:{port}/{path}"))
+            forward = house.server.rooms.forwards.add(ForwardRule("*", f"rtmp://127.0.0.1:{port}/{path}"))
             publisher = await house.rtmp().publish()
             await publisher.begin()
             await trio.sleep(30)
             assert streams(house) == ["myapp/test"]
             assert [sending.state for sending in forward.sendings] == [SendingState.WAITING]
             assert "circle" in str(forward.last_error)
-            house.server._forwards.remove(forward)
+            house.server.rooms.forwards.remove(forward)
             await publisher.leave()
     assert 4 < len(refusals(log)) < 12  # after growing pauses
     assert all("circle" in detail for detail in refusals(log))
@@ -256,8 +256,8 @@ async def test_two_doors_that_forward_to_each_other_end_where_the_circle_closes(
             listening(a) as port_a,
             listening(b) as port_b,
         ):
-            there = a.server._forwards.add(ForwardRule("*", f"rtmp://127.0.0.1:{port_b}/{path}"))
-            back = b.server._forwards.add(ForwardRule("*", f"rtmp://127.0.0.1:{port_a}/{path}"))
+            there = a.server.rooms.forwards.add(ForwardRule("*", f"rtmp://127.0.0.1:{port_b}/{path}"))
+            back = b.server.rooms.forwards.add(ForwardRule("*", f"rtmp://127.0.0.1:{port_a}/{path}"))
             publisher = await a.rtmp().publish()
             await publisher.begin()
             await trio.sleep(10)
@@ -269,8 +269,8 @@ async def test_two_doors_that_forward_to_each_other_end_where_the_circle_closes(
             assert [publisher for _, publisher in a.hub] == [None]
             await trio.sleep(10)
             assert (streams(a), streams(b)) == ([], [])
-            a.server._forwards.remove(there)
-            b.server._forwards.remove(back)
+            a.server.rooms.forwards.remove(there)
+            b.server.rooms.forwards.remove(back)
     assert all("circle" in detail for detail in refusals(log))
     assert refusals(log)
 
