@@ -118,15 +118,16 @@ class NginxRtmp:
 
 @asynccontextmanager
 async def nginx_rtmp(
-    directory: Path, *, push_to_port: int | None, rtmp_port: int | None = None
+    directory: Path, *, push_to_port: int | None, rtmp_port: int | None = None, query: str = ""
 ) -> AsyncIterator[NginxRtmp]:
     """Scheme two's origin: the user's own configuration, but for its ports and the proxy's address.
 
     Args:
         push_to_port: None: without the push, for who pulls.
+        query: stands behind the application that is pushed to, such as `?key=...`.
     """
     rtmp_port = rtmp_port or free_port()
-    push = "" if push_to_port is None else f"push rtmp://127.0.0.1:{push_to_port}/myapp;"
+    push = "" if push_to_port is None else f"push rtmp://127.0.0.1:{push_to_port}/myapp{query};"
     (directory / "nginx.conf").write_text(f"""
 load_module {NGINX_RTMP_MODULE};
 daemon off;

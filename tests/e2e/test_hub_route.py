@@ -98,6 +98,29 @@ async def test_what_an_encoder_pushes_to_nginx_is_watched_at_the_door_by_ffprobe
         assert watched.size == (320, 180)
 
 
+async def test_nginx_brings_an_applications_key_in_the_url_that_it_pushes_to(tmp_path: Path) -> None:
+    config = 'publish.keys = {"myapp/*" = "the-key"}'
+    async with (
+        running_door(tmp_path, *RTMP, config=config) as door,
+        nginx_rtmp(tmp_path, push_to_port=door.rtmp_port, query="?key=the-key") as nginx,
+        publishing(nginx.rtmp_url("myapp/test")),
+    ):
+        await door.logged("publisher.start", app="myapp", stream="test")
+        (await watch(door.http_url + LIVE, 2)).shows(seconds=2)
+
+
+async def test_nginx_with_another_key_is_refused(tmp_path: Path) -> None:
+    config = 'publish.keys = {"myapp/*" = "the-key"}'
+    async with (
+        running_door(tmp_path, *RTMP, config=config) as door,
+        nginx_rtmp(tmp_path, push_to_port=door.rtmp_port, query="?key=another") as nginx,
+        publishing(nginx.rtmp_url("myapp/test")),
+    ):
+        refused = await door.logged("rtmp.refused")
+        assert refused["detail"] == "This is not the key of myapp/test: the operator has it in [publish] keys."
+        assert "another" not in door.child.output
+
+
 async def test_ffplay_and_rtmpdump_watch_it_too_and_everything_is_given_back(tmp_path: Path) -> None:
     dump = tmp_path / "dump.flv"
     async with running_door(tmp_path, *RTMP, config="hub.republish_grace_s = 0.5") as door:
