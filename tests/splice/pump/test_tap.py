@@ -84,7 +84,8 @@ async def test_who_has_no_tap_any_more_is_served_as_if_there_had_been_none(epoll
         async with relaying(epoll_pump, tapped, tap=Tapped(1)), relaying(epoll_pump, plain):
             await tapped.origin.send_all(b"x")
             assert await tapped.see(1) == b"x"
-            first, second = (epoll_pump._registrations[link.source.fileno()][0] for link in (tapped, plain))
+            with epoll_pump.lock:  # which is held while an event is served, the handing over behind the sending too
+                first, second = (epoll_pump._registrations[link.source.fileno()][0] for link in (tapped, plain))
             assert first.__name__ == second.__name__
 
 
