@@ -70,7 +70,12 @@ def check_forward_url(text: str) -> None:
             "a forward goes to rtmp://host[:port]/app or rtmps://host[:port]/app, with or without a stream's name "
             "behind the app"
         ) from None
-    if set("{}") & set(url.host + url.username + url.password):
+    if url.username or url.password:
+        raise ValueError(
+            "a forward's URL takes no user and password, as RTMP has no common way to send them; a key stands in its "
+            "path or query"
+        )
+    if set("{}") & set(url.host):
         raise ValueError("{app} and {stream} stand behind the host alone, which is not for publishers to choose")
     require_host(*((url.host, None) if ":" in url.host else (None, url.host)))
     if not url.app:

@@ -32,10 +32,11 @@ def carry_rtmp(carried: Carried, rtmp: Directive) -> list[str]:
     for each in rtmp.block or ():
         if each.name != "server":
             _carry(carried, "", each)
-    for server in rtmp.all("server"):
+    for server in rtmp.all("server"):  # all listeners first: whether a push is to one of them has to be known
         for each in server.block or ():
             if each.name != "application":
                 _carry(carried, "", each)
+    for server in rtmp.all("server"):
         for application in server.all("application"):
             name = application.args[0] if application.args else ""
             if not _APPLICATION.fullmatch(name) or name in (".", ".."):
@@ -149,10 +150,20 @@ def _push(carried: Carried, app: str, directive: Directive) -> None:
     if _is_of_this_server(carried, authority):
         carried.leave(directive, "that is this door itself, where a stream has one name: ask for it by that")
         return
+    authority = _without_user(carried, directive, authority)
     application, _, name = rest.partition("/")
     name = options.get("name") or options.get("playPath") or name
     to = f"{url.split('://')[0]}://{authority}/{options.get('app') or application or '{app}'}"
     carried.add("forward", {"streams": f"{app or '*'}/*", "to": f"{to}/{name}" if name else to})
+
+
+def _without_user(carried: Carried, directive: Directive, authority: str) -> str:
+    user, at, server = authority.rpartition("@")
+    if at:
+        carried.leave(
+            directive, f"without {user.partition(':')[0]} and its password, which RTMP has no common way to send"
+        )
+    return server
 
 
 def _is_of_this_server(carried: Carried, authority: str) -> bool:
@@ -163,6 +174,7 @@ def _is_of_this_server(carried: Carried, authority: str) -> bool:
 
 def _pull(carried: Carried, app: str, directive: Directive) -> None:
     url, options = _relay(directive)
+    _without_user(carried, directive, url.partition("://")[2].partition("/")[0])
     names_app = url.count("/") > 2
     parsed = _url(url if names_app else f"{url}/{app}")
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host

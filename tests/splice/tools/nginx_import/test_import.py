@@ -97,6 +97,22 @@ def test_a_push_to_nginx_itself_has_no_place(carry: Any, push: str) -> None:
     assert "this door itself" in note
 
 
+def test_a_push_to_a_later_server_of_nginx_is_one_to_itself(carry: Any) -> None:
+    keys, (note,) = carry(
+        "rtmp { server { listen 1935; application a { push rtmp://localhost:1936/b; } } "
+        "server { listen 1936; application b { live on; } } }"
+    )
+    assert "forward" not in keys
+    assert "this door itself" in note
+
+
+@pytest.mark.parametrize("directive", ["push", "pull"])
+def test_a_user_of_an_rtmp_url_has_no_place(carry: Any, directive: str) -> None:
+    keys, (note,) = carry(in_application(f"{directive} rtmp://me:secret@h.example.org/x;"))
+    assert "secret" not in str(keys)
+    assert "without me and its password" in note
+
+
 @pytest.mark.parametrize(
     ("pull", "origin"),
     [
