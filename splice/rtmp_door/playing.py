@@ -1,6 +1,7 @@
 """A connection that plays: access, limits and the stream first, then the LiveStream's packets go to the socket."""
 
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
@@ -8,7 +9,7 @@ import structlog
 import trio
 
 from protocol.rtmp import Code, PlayRequested, Request
-from splice.access import RTMP_PATH, AccessRefusedError, PlayRequest, Pulled, Renamed, read_parameters
+from splice.access import RTMP_PATH, Access, AccessRefusedError, PlayRequest, Pulled, Renamed, read_parameters
 from splice.app_rules import AppRules
 from splice.finder import StreamFinder
 from splice.http import as_sentence
@@ -25,6 +26,18 @@ from splice.viewer_socket import ViewerLeftError, ViewerSocket
 __all__ = ["Playing"]
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One player on its connection, what it asks for, and who judges that."""
+
+    connection: RtmpConnection
+    request: PlayRequested
+    rules: RtmpRules
+    access: Access
+    asked: PlayRequest
+    tracks: Tracks
 
 
 class Playing:
@@ -53,7 +66,8 @@ class Playing:
         name = request.play.stream
         require_name(request, name, Code.PLAY_STREAM_NOT_FOUND)
         arguments = client.arguments(request.play.query)
-        tracks = _tracks(request, arguments, rules.of_app(client.app))
+        of_app = rules.of_app(client.app)
+        tracks = _tracks(request, arguments, of_app)
         asked = PlayRequest(
             client_id=self._viewers.next_id(),
             address=connection.socket.address,
@@ -64,23 +78,15 @@ class Playing:
             arguments=arguments,
             caller=client.caller,
         )
-        access = rules.of_app(asked.app).access
-        redirect = await ask(access.may_play(asked), request, Code.PLAY_FAILED)
+        redirect = await ask(of_app.access.may_play(asked), request, Code.PLAY_FAILED)
         try:
-            await self._let_in(connection, asked, redirect, request, rules, tracks)
+            await self._let_in(_Visit(connection, request, rules, of_app.access, asked, tracks), redirect)
         finally:
-            access.play_ended(asked)
+            of_app.access.play_ended(asked)
 
-    async def _let_in(
-        self,
-        connection: RtmpConnection,
-        asked: PlayRequest,
-        redirect: Renamed | Pulled | None,
-        request: PlayRequested,
-        rules: RtmpRules,
-        tracks: Tracks,
-    ) -> None:
+    async def _let_in(self, visit: _Visit, redirect: Renamed | Pulled | None) -> None:
         """Serve a player who may watch, if there is room and the stream."""
+        asked, request, socket = visit.asked, visit.request, visit.connection.socket
         src, app, name = asked.src, asked.app, asked.stream
         if isinstance(redirect, Renamed):
             name = redirect.stream
@@ -88,7 +94,7 @@ class Playing:
             src, app, name = redirect.origin, redirect.app, redirect.stream
         try:
             self._viewers.check_room(asked.address, (src, app, name))
-            route = self._finder.settle_live(rules.router, Query(src, None, app, name))
+            route = self._finder.settle_live(visit.rules.router, Query(src, None, app, name))
             origin = None if isinstance(route, HubRoute) else route.origin.name
             if origin != src:  # by the default origin: it is that one's stream which counts its viewers
                 self._viewers.check_room(asked.address, (origin, app, name))
@@ -98,7 +104,7 @@ class Playing:
             raise RefusedRequestError(request, Code.PLAY_STREAM_NOT_FOUND, as_sentence(error.detail)) from None
         viewer = Viewer(
             id=asked.client_id,
-            peer=connection.socket.peer,
+            peer=socket.peer,
             address=asked.address,
             route="hub",
             origin=origin,
@@ -111,9 +117,8 @@ class Playing:
         log.info("viewer.start")
         reason = EndReason.ERROR
         try:
-            access = rules.of_app(asked.app).access
-            with self._viewers.present(viewer), access.updated(asked, viewer), viewer.scope:
-                reason = await self._serve_player(connection, request, viewer, self._finder.found(route), rules, tracks)
+            with self._viewers.present(viewer), visit.access.updated(asked, viewer), viewer.scope:
+                reason = await self._serve_player(visit, viewer, self._finder.found(route))
         except (RoutingError, OriginError) as error:
             reason = EndReason.REFUSED
             raise RefusedRequestError(request, Code.PLAY_STREAM_NOT_FOUND, as_sentence(error.detail)) from None
@@ -133,15 +138,10 @@ class Playing:
         return await feed(subscriber, client.socket, stall_s=stall_s)
 
     async def _serve_player(
-        self,
-        connection: RtmpConnection,
-        request: PlayRequested,
-        viewer: Viewer,
-        found: AbstractAsyncContextManager[LiveStream],
-        rules: RtmpRules,
-        tracks: Tracks,
+        self, visit: _Visit, viewer: Viewer, found: AbstractAsyncContextManager[LiveStream]
     ) -> EndReason:
-        player = RtmpPlayer(connection, request)
+        socket = visit.connection.socket
+        player = RtmpPlayer(visit.connection, visit.request)
         reason = EndReason.VIEWER_LEFT
         failure: RoutingError | OriginError | None = None
         async with trio.open_nursery() as nursery:
@@ -153,20 +153,20 @@ class Playing:
             nursery.start_soon(listen)
             try:
                 async with found as live:
-                    subscriber = player.accept(live, viewer, tracks)
+                    subscriber = player.accept(live, viewer, visit.tracks)
                     with live.subscribed(subscriber):
                         viewer.begun(live.now_ms)
                         if player.hear():
-                            reason = await self._feed(connection.socket, subscriber, rules.stall_s)
+                            reason = await self._feed(socket, subscriber, visit.rules.stall_s)
             except (RoutingError, OriginError) as error:
                 failure = error  # carried over the nursery, which would wrap it in a group
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
         if reason is EndReason.ORIGIN_ENDED:
-            await connection.socket.finish(player.last_words())
+            await socket.finish(player.last_words())
         elif reason is EndReason.STALLED:
-            connection.socket.abort()
+            socket.abort()
         return reason
 
 

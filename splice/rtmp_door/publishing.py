@@ -1,13 +1,14 @@
 """A connection that publishes: access, limits and the name first, then every message goes to the LiveStream."""
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
 import trio
 
 from protocol.rtmp import Code, MediaMessage, PlayRequested, PublishRequested, PublishStopped, RtmpUrl
-from splice.access import Forwarded, PublishRequest, Renamed
+from splice.access import Access, Forwarded, PublishRequest, Renamed
 from splice.http import as_sentence
 from splice.hub import Hub, LiveStream, NameTakenError
 from splice.rtmp_door.connection import RtmpConnection
@@ -24,6 +25,18 @@ class ForwardStream(Protocol):
     """Sends a stream on to an RTMP URL while the block runs."""
 
     def __call__(self, live: LiveStream, url: RtmpUrl, /) -> AbstractContextManager[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One publisher on its connection, what it asks for, and who judges that."""
+
+    connection: RtmpConnection
+    client: ConnectedClient
+    request: PublishRequested
+    rules: RtmpRules
+    access: Access
+    asked: PublishRequest
 
 
 class Publishing:
@@ -69,20 +82,13 @@ class Publishing:
         access = rules.of_app(asked.app).access
         redirect = await ask(access.may_publish(asked), request, Code.PUBLISH_DENIED)
         try:
-            await self._take_in(connection, client, asked, redirect, request, rules)
+            await self._take_in(_Visit(connection, client, request, rules, access, asked), redirect)
         finally:
             access.publish_ended(asked)
 
-    async def _take_in(
-        self,
-        connection: RtmpConnection,
-        client: ConnectedClient,
-        asked: PublishRequest,
-        redirect: Renamed | Forwarded | None,
-        request: PublishRequested,
-        rules: RtmpRules,
-    ) -> None:
+    async def _take_in(self, visit: _Visit, redirect: Renamed | Forwarded | None) -> None:
         """Receive from a publisher who may publish, if there is room and the name is free."""
+        connection, request, asked = visit.connection, visit.request, visit.asked
         app = asked.app
         name = redirect.stream if isinstance(redirect, Renamed) else asked.stream
         try:
@@ -105,13 +111,12 @@ class Publishing:
                 connection.trust()
                 log.info("publisher.start")
                 publisher.clock = live.now_ms
-                live.passage = client.passage
+                live.passage = visit.client.passage
                 forwarded = self._forwarded(live, redirect.to) if isinstance(redirect, Forwarded) else nullcontext()
                 reason = EndReason.ERROR
                 try:
-                    access = rules.of_app(app).access
-                    with forwarded, access.updated(asked, publisher), publisher.scope:
-                        reason = await self._receive(connection, request.message_stream_id, live, publisher, rules)
+                    with forwarded, visit.access.updated(asked, publisher), publisher.scope:
+                        reason = await self._receive(visit, live, publisher)
                 except ViewerLeftError:
                     reason = EndReason.PUBLISHER_LEFT
                 finally:
@@ -124,23 +129,17 @@ class Publishing:
             ) from None
         await connection.socket.finish(connection.session.data_to_send())
 
-    async def _receive(
-        self,
-        connection: RtmpConnection,
-        message_stream_id: int,
-        live: LiveStream,
-        publisher: Publisher,
-        rules: RtmpRules,
-    ) -> EndReason:
-        media_by = trio.current_time() + rules.publish_idle_s
+    async def _receive(self, visit: _Visit, live: LiveStream, publisher: Publisher) -> EndReason:
+        connection, idle_s = visit.connection, visit.rules.publish_idle_s
+        media_by = trio.current_time() + idle_s
         while True:
             while (event := connection.next_event_nowait()) is not None:
                 # The hot path of a publisher: one look, one call.
                 if type(event) is MediaMessage:
                     publisher.bytes += len(event.payload)
                     live.push(event.kind, event.timestamp, event.payload)
-                    media_by = live.last_packet_at + rules.publish_idle_s
-                elif isinstance(event, PublishStopped) and event.message_stream_id == message_stream_id:
+                    media_by = live.last_packet_at + idle_s
+                elif isinstance(event, PublishStopped) and event.message_stream_id == visit.request.message_stream_id:
                     return EndReason.PUBLISHER_LEFT
                 elif isinstance(event, PublishRequested | PlayRequested):
                     event.reject(Code.PUBLISH_DENIED, "One connection publishes one stream here: open another.")
