@@ -152,8 +152,8 @@ def _forward_item(forward: Forward) -> ForwardItem:
         to=forward.rule.shown,
         source="configuration" if forward.configured else "api",
         state=troubled[0].value if troubled else "idle",
-        bytes=forward.bytes,
-        reconnects=forward.reconnects,
+        bytes=forward.counts.bytes,
+        reconnects=forward.counts.reconnects,
         last_error=forward.last_error,
         sending=[_sending_item(sending) for sending in sendings],
     )

@@ -8,6 +8,7 @@ A reload leaves alone what it does not change: only the forwards that are gone e
 
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -15,6 +16,7 @@ from typing import Final
 import trio
 
 from protocol.rtmp import RtmpUrl
+from splice.hub.forward.counts import ForwardCounts
 from splice.hub.forward.sending import ForwardTimeouts, Sending
 from splice.hub.forward.target import ForwardRule, Target
 from splice.hub.live_stream import LiveStream
@@ -38,8 +40,7 @@ class Forward:
         self.rule: Final = rule
         self.configured = configured
         self._sendings: dict[LiveStream, Sending] = {}
-        self._bytes_before = 0  # of the streams that have ended
-        self._reconnects_before = 0
+        self._counts_before = ForwardCounts()  # of the streams that have ended
         self._last_error_before: str | None = None
 
     @property
@@ -48,14 +49,9 @@ class Forward:
         return list(self._sendings.values())
 
     @property
-    def bytes(self) -> int:
-        """What the target has taken, of all streams that there ever were."""
-        return self._bytes_before + sum(sending.bytes for sending in self._sendings.values())
-
-    @property
-    def reconnects(self) -> int:
-        """How many times it was connected to again."""
-        return self._reconnects_before + sum(sending.reconnects for sending in self._sendings.values())
+    def counts(self) -> ForwardCounts:
+        """All that is counted, of all streams that there ever were."""
+        return sum((sending.counts for sending in self._sendings.values()), self._counts_before)
 
     @property
     def last_error(self) -> str | None:
@@ -74,8 +70,7 @@ class Forward:
     def ends(self, sending: Sending) -> None:
         """It has ended; what it counted stays."""
         del self._sendings[sending.live]
-        self._bytes_before += sending.bytes
-        self._reconnects_before += sending.reconnects
+        self._counts_before += sending.counts
         self._last_error_before = sending.last_error or self._last_error_before
 
     def stop(self) -> None:
@@ -114,10 +109,24 @@ class Forwards:
         self._jitter: Final = jitter
         self._forwards: dict[ForwardRule, Forward] = {}
         self._ids: Final = itertools.count(1)
+        self._sendings: dict[Sending, None] = {}
+        self._counts_before: defaultdict[str, ForwardCounts] = defaultdict(ForwardCounts)  # of what has ended
 
     def __iter__(self) -> Iterator[Forward]:
         """Those in force, the oldest first."""
         return iter(list(self._forwards.values()))
+
+    @property
+    def sendings(self) -> list[Sending]:
+        """All streams on their way, the oldest first: by a forward, by `sending`, and those that say goodbye."""
+        return list(self._sendings)
+
+    def counts(self) -> dict[str, ForwardCounts]:
+        """What was counted since the start, by the server that it went to: one for each that the operator has named."""
+        counts = self._counts_before.copy()
+        for sending in self._sendings:
+            counts[sending.target.server] += sending.counts
+        return dict(counts)
 
     def configure(self, rules: Iterable[ForwardRule]) -> None:
         """Put the configuration's rules in force, in place of those that it had before.
@@ -161,7 +170,7 @@ class Forwards:
             yield
             return
         sending = self._sending(live, Target.of(url, live.stream))
-        self._nursery.start_soon(sending.run)
+        self._nursery.start_soon(self._run, sending)
         try:
             yield
         finally:
@@ -178,14 +187,18 @@ class Forwards:
         if target is not None and not forward.sends(live) and not live.ended.is_set():
             sending = self._sending(live, target)
             forward.begins(sending)
-            self._nursery.start_soon(self._run, forward, sending)
+            self._nursery.start_soon(self._run, sending, forward)
 
     def _sending(self, live: LiveStream, target: Target) -> Sending:
         pauses = GrowingPauses(self._jitter)
         return Sending(live, target, timeouts=lambda: self.timeouts, door=self._door, pauses=pauses)
 
-    async def _run(self, forward: Forward, sending: Sending) -> None:
+    async def _run(self, sending: Sending, forward: Forward | None = None) -> None:
+        self._sendings[sending] = None
         try:
             await sending.run()
         finally:
-            forward.ends(sending)
+            del self._sendings[sending]
+            self._counts_before[sending.target.server] += sending.counts
+            if forward is not None:
+                forward.ends(sending)

@@ -19,6 +19,7 @@ from protocol.amf import amf0
 from protocol.rtmp import Connected, MediaKind, PublishStarted, Refused, StreamEnded
 from splice.hub.feeding import feed, feed_by
 from splice.hub.formats import RtmpForm
+from splice.hub.forward.counts import ForwardCounts
 from splice.hub.forward.target import Target
 from splice.hub.live_stream import LiveStream
 from splice.hub.packet import Packet
@@ -70,7 +71,9 @@ class Sending:
         live: the stream.
         target: where it goes.
         state: where it stands.
+        in_state_since: when it began to run, or ceased to, in Trio's time; connecting and waiting are one trouble.
         bytes: what the target has taken so far, over all its connections.
+        losses: how many times a connection to it failed, or was lost.
         reconnects: how many times it was connected to again.
         last_error: why it was lost the last time; None: it never was.
         started_at: in Trio's time, seconds.
@@ -94,15 +97,28 @@ class Sending:
         self.target: Final = target
         self.state = SendingState.CONNECTING
         self.bytes = 0
+        self.losses = 0
         self.reconnects = 0
         self.last_error: str | None = None
         self.started_at: Final = trio.current_time()
+        self.in_state_since = self.started_at
+        self._skipped = 0  # over the connections that are lost
         self._timeouts: Final = timeouts
         self._door: Final = door
         self._pauses: Final = pauses
         self._over: Final = trio.Event()
         self._subscriber: Subscriber | None = None
         self._log = _log.bind(app=live.app, stream=live.stream, to=target.shown)
+
+    @property
+    def skipped(self) -> int:
+        """How many times the target was moved on to a newer keyframe, since it was slow."""
+        return self._skipped + (0 if self._subscriber is None else self._subscriber.skipped)
+
+    @property
+    def counts(self) -> ForwardCounts:
+        """All that is counted of it."""
+        return ForwardCounts(self.bytes, self.losses, self.reconnects, self.skipped)
 
     def stop(self) -> None:
         """End it in order, within a second: the target gets the rest, and is told that this is all."""
@@ -146,7 +162,10 @@ class Sending:
         """Wait after a loss; less where it is over meanwhile."""
         pause_s = self._pauses.next_s()
         self._log.warning("forward.lost", error=error, pause_s=round(pause_s, 2))
+        if self.state is SendingState.RUNNING:
+            self.in_state_since = trio.current_time()
         self.state, self.last_error = SendingState.WAITING, error
+        self.losses += 1
         with trio.move_on_after(pause_s):
             await self._over.wait()
             return
@@ -176,7 +195,7 @@ class Sending:
                 max_bytes=limits.backlog_bytes,
                 max_s=limits.backlog_s,
             )
-            self.state = SendingState.RUNNING
+            self.state, self.in_state_since = SendingState.RUNNING, trio.current_time()
             self._log.info("forward.running")
             with self.live.subscribed(subscriber):
                 self._subscriber = subscriber
@@ -184,6 +203,7 @@ class Sending:
                     await self._send_while_connected(client, subscriber, timeouts.stall_s)
                 finally:
                     self._subscriber = None
+                    self._skipped += subscriber.skipped
             await client.send(client.session.close_stream())
 
     async def _send_while_connected(self, client: RtmpClient, subscriber: Subscriber, stall_s: float) -> None:

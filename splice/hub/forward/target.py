@@ -39,6 +39,11 @@ class Target:
         """For logs and people: without key, password and the values of a query."""
         return str(self.keyless)
 
+    @property
+    def server(self) -> str:
+        """Host and port alone, by which its servers are counted."""
+        return _server(self.url)
+
     def hide(self, text: str) -> str:
         """What a server has said, without what `shown` does not show: some name the key that they refuse."""
         name, query = split_query(self.url.stream)
@@ -78,3 +83,12 @@ class ForwardRule:
     def shown(self) -> str:
         """`to`, for logs and people."""
         return str(keyless(parse_forward_url(self.to)))
+
+    @property
+    def server(self) -> str:
+        """Host and port of `to`, which are those of all its targets."""
+        return _server(parse_forward_url(self.to))
+
+
+def _server(url: RtmpUrl) -> str:
+    return f"[{url.host}]:{url.port}" if ":" in url.host else f"{url.host}:{url.port}"

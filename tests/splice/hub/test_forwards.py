@@ -82,7 +82,7 @@ async def test_a_forward_that_waits_for_its_target_ends_at_once(autojump_clock: 
                 forwards.configure([])
                 await trio.sleep(0.01)
                 assert (forward.sendings, list(forwards)) == ([], [])
-                assert forward.reconnects > 2
+                assert forward.counts.reconnects > 2
                 assert "refuses connections" in str(forward.last_error)
     assert [entry["event"] for entry in log if entry["event"] == "forward.end"] == ["forward.end"]
 
@@ -135,11 +135,11 @@ async def test_a_forward_that_is_added_begins_at_once_and_survives_a_reload(auto
             assert names(server) == [("backup", "test", True)]
             assert forwards.find(forward.id) is forward
             [sending] = forward.sendings
-            assert (sending.state, forward.bytes > 0, forward.last_error) == (SendingState.RUNNING, True, None)
+            assert (sending.state, forward.counts.bytes > 0, forward.last_error) == (SendingState.RUNNING, True, None)
             forwards.remove(forward)
             await trio.sleep(0.1)
             assert names(server) == [("backup", "test", False)]
-            assert (forwards.find(forward.id), forward.bytes > 0) == (None, True)
+            assert (forwards.find(forward.id), forward.counts.bytes > 0) == (None, True)
 
 
 async def test_a_forward_that_the_configuration_names_later_is_its_own_and_goes_with_it(
