@@ -16,7 +16,7 @@ from typing import Final
 
 from fuzz.targets import CORPUS, load
 
-__all__ = ["Campaign", "fuzz_here", "run"]
+__all__ = ["Campaign", "found", "fuzz_here", "run"]
 
 _ROOT: Final = Path(__file__).parents[1]
 _FOUND: Final = _ROOT / "build" / "fuzz"
@@ -62,13 +62,18 @@ class Campaign:
     @property
     def explanation(self) -> str:
         """What the log says about a failure: from the exception on, or its last lines where there is none."""
-        found = self.log.find(_EXCEPTION)
-        return self.log[found:] if found >= 0 else "\n".join(self.log.splitlines()[-_LAST_LINES:])
+        start = self.log.find(_EXCEPTION)
+        return self.log[start:] if start >= 0 else "\n".join(self.log.splitlines()[-_LAST_LINES:])
+
+
+def found(name: str) -> Path:
+    """Where a target's new inputs gather."""
+    return _FOUND / name
 
 
 def run(name: str, seconds: int) -> Campaign:
     """Fuzz a target for so many seconds, or until it fails."""
-    for place in (_FOUND / name, _CRASHES / name):
+    for place in (found(name), _CRASHES / name):
         place.mkdir(parents=True, exist_ok=True)
     options = [
         f"-max_total_time={seconds}",
@@ -78,12 +83,12 @@ def run(name: str, seconds: int) -> Campaign:
         "-print_final_stats=1",
     ]
     before_s = _children_s()
-    process = _start(name, [*options, str(_FOUND / name), str(CORPUS / name)])
+    process = _start(name, [*options, str(found(name)), str(CORPUS / name)])
     log = process.stdout
     artifact = _ARTIFACT.search(log)
     return Campaign(
         name,
-        executions=int(found[1]) if (found := _EXECUTIONS.search(log)) else 0,
+        executions=int(done[1]) if (done := _EXECUTIONS.search(log)) else 0,
         processor_s=_children_s() - before_s - (float(took[1]) if (took := _START.search(log)) else 0.0),
         edges=max(map(int, _EDGES.findall(log)), default=0),
         crash=Path(artifact[1]).relative_to(_ROOT) if artifact else None,

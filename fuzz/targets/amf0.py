@@ -12,6 +12,7 @@ from protocol import RemoteProtocolError
 from protocol.amf import SINGLE_VALUE, amf0
 from tests.protocol.amf.graph import same
 
+CODE: Final = ("protocol/amf/_amf0_decoder.py", "protocol/amf/_amf0_encoder.py")
 MAX_BYTES: Final = 256
 _REGISTRY: Final = {"E": SINGLE_VALUE}
 

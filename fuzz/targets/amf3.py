@@ -12,6 +12,7 @@ from protocol import RemoteProtocolError
 from protocol.amf import SINGLE_VALUE, amf3
 from tests.protocol.amf.graph import same
 
+CODE: Final = ("protocol/amf/_amf3_decoder.py", "protocol/amf/_amf3_encoder.py")
 MAX_BYTES: Final = 1024
 _REGISTRY: Final = {"E": SINGLE_VALUE}
 

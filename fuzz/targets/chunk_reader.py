@@ -18,6 +18,7 @@ from fuzz.pieces import choice, pieces
 from protocol import NEED_DATA, Limits, RemoteProtocolError
 from protocol.rtmp import PAUSED, ChunkReader, ChunkWriter, ExtendedTimestamps, MessageType, RawMessage, SharedBudget
 
+CODE: Final = ("protocol/rtmp/chunk_reader.py", "protocol/rtmp/chunk_streams.py")
 MAX_BYTES: Final = 192
 _TIGHT: Final = Limits(buffered_bytes=64, message_bytes=4096, chunk_streams=4)
 _LOOSE: Final = Limits(buffered_bytes=MAX_BYTES, message_bytes=4096, chunk_streams=4)

@@ -22,6 +22,7 @@ from protocol.rtmp import (
     parse_url,
 )
 
+CODE: Final = ("protocol/rtmp/client_session.py", "protocol/rtmp/session.py", "protocol/rtmp/commands.py")
 MAX_BYTES: Final = 2048
 _LIMITS: Final = Limits(buffered_bytes=4096, message_bytes=4096, chunk_streams=8, amf_depth=16, amf_values=256)
 _HANDSHAKE: Final = b"\x03" + bytes(2 * PACKET_SIZE)

@@ -11,6 +11,7 @@ from fuzz.pieces import pieces
 from protocol import NEED_DATA, Limits, RemoteProtocolError
 from protocol.flv import FlvDecoder, FlvEvent, FlvFault, FlvHeader, Tag, encode_header, encode_tag
 
+CODE: Final = ("protocol/flv/_decoder.py", "protocol/flv/_tag.py")
 MAX_BYTES: Final = 4096
 _LIMITS: Final = Limits(buffered_bytes=8192, message_bytes=1024)
 

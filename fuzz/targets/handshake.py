@@ -11,6 +11,7 @@ from fuzz.pieces import pieces
 from protocol import NEED_DATA, RemoteProtocolError
 from protocol.rtmp import PACKET_SIZE, ClientHandshake, HandshakeDone, HandshakeScheme, ServerHandshake
 
+CODE: Final = ("protocol/rtmp/handshake.py",)
 MAX_BYTES: Final = 2 * PACKET_SIZE + 64
 _WHOLE: Final = 1 + 2 * PACKET_SIZE
 

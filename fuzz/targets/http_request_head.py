@@ -2,15 +2,26 @@
 
 Invariant: any bytes give a `RequestHead`, a wait for more, or a `RequestError` with one of its five statuses; however
 they are cut, the same one, and the same bytes behind the head. A head keeps to the limits that the parser states, and
-written down again it is read as the same head. Nothing is held but what came.
+written down again it is read as the same head. Nothing is held but what came. One that asks for a WebSocket gets its
+answer, or a `RequestError`.
 """
 
 from typing import Final
 
 from fuzz.pieces import pieces
 from protocol import NEED_DATA
-from splice.http import MAX_FIELD_LINES, MAX_HEAD_BYTES, MAX_TARGET_BYTES, RequestError, RequestHead, RequestParser
+from splice.http import (
+    MAX_FIELD_LINES,
+    MAX_HEAD_BYTES,
+    MAX_TARGET_BYTES,
+    RequestError,
+    RequestHead,
+    RequestParser,
+    accepting_head,
+    asks_for_websocket,
+)
 
+CODE: Final = ("splice/http/request.py", "splice/http/lines.py", "splice/http/grammar.py")
 MAX_BYTES: Final = 2048
 _STATUSES: Final = frozenset({400, 414, 431, 505})
 
@@ -27,6 +38,17 @@ def check(data: bytes) -> None:
     assert len(head.fields) <= MAX_FIELD_LINES
     assert data.endswith(rest) and len(data) - len(rest) <= MAX_HEAD_BYTES + 2, "more was read than a head may have"
     assert _read([_write(head)]) == (head, b"", None)
+    if asks_for_websocket(head):
+        _check_accepting_head(head)
+
+
+def _check_accepting_head(head: RequestHead) -> None:
+    try:
+        answer = accepting_head(head)
+    except RequestError as error:
+        assert error.status in (400, 426), error.status
+        return
+    assert answer.startswith(b"HTTP/1.1 101 ") and answer.endswith(b"\r\n\r\n")
 
 
 def _read(received: list[bytes]) -> tuple[RequestHead | None, bytes, tuple[int, str] | None]:

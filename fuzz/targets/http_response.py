@@ -23,6 +23,7 @@ from splice.http import (
     relayed_response_head,
 )
 
+CODE: Final = ("splice/http/response.py", "splice/http/framing.py", "splice/http/lines.py")
 MAX_BYTES: Final = 2048
 
 

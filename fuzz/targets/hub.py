@@ -20,6 +20,14 @@ from protocol.rtmp import MediaKind
 from splice.hub import FLV, HubLimits, LiveStream, Subscriber
 from splice.hub.packet import Packet, PacketRole, role_of
 
+CODE: Final = (
+    "splice/hub/live_stream.py",
+    "splice/hub/gop_cache.py",
+    "splice/hub/subscriber.py",
+    "splice/hub/timeline.py",
+    "splice/hub/packet.py",
+    "splice/hub/batch.py",
+)
 MAX_BYTES: Final = 2048
 
 _OPERATION_BYTES: Final = 6  # operation, timestamp in four bytes, length

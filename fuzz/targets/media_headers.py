@@ -9,10 +9,11 @@ body says. The summary of a stream takes whatever was read.
 from collections.abc import Callable
 from typing import Final
 
-from protocol import RemoteProtocolError
+from protocol import LocalProtocolError, RemoteProtocolError
 from protocol.flv import (
     AudioPacketType,
     MultichannelConfig,
+    StreamMetadata,
     StreamSummary,
     TagType,
     VideoPacketType,
@@ -35,6 +36,9 @@ from protocol.flv import (
 )
 from tests.protocol.amf.graph import same
 
+_HEADERS: Final = "audio codec_ids configuration extension metadata peek records script sound summary video"
+_CONFIGURATIONS: Final = "aac av1 avc bits hevc vpx vvc"
+CODE: Final = tuple(f"protocol/flv/_{name}.py" for name in f"{_HEADERS} {_CONFIGURATIONS}".split())
 MAX_BYTES: Final = 512
 _AVC_FRAME: Final = b"\x17\x01\0\0\0"
 _AAC_FRAME: Final = b"\xaf\x01"
@@ -120,11 +124,29 @@ def _check_script(body: bytes, tag_type: int) -> None:
     again = decode_script_data(encode_script_data(script, tag_type=tag_type), tag_type=tag_type)
     assert again.name == script.name
     assert same(list(again.values), list(script.values), numbers=True, identity=False)
+    for value in script.values:
+        _check_metadata(StreamMetadata.from_amf(value))
     summary = StreamSummary()
     summary.add_video(decode_video_data(_AVC_FRAME), 0)
     summary.add_audio(decode_audio_data(_AAC_FRAME), 0)
     summary.add_script(script)
     summary.as_json()
+
+
+def _check_metadata(metadata: StreamMetadata) -> None:
+    try:
+        written = metadata.to_amf()
+    except LocalProtocolError:
+        assert any(codec and len(codec) != 4 for codec in _codecs(metadata)), metadata
+        return
+    again = StreamMetadata.from_amf(written)
+    assert (again.default, again.duration_s) == (metadata.default, metadata.duration_s), f"{metadata}: {again}"
+    assert again.video_tracks == metadata.video_tracks and again.audio_tracks == metadata.audio_tracks
+
+
+def _codecs(metadata: StreamMetadata) -> list[str | None]:
+    tracks = (metadata.default, *metadata.video_tracks.values(), *metadata.audio_tracks.values())
+    return [codec for track in tracks for codec in (track.video_codec, track.audio_codec)]
 
 
 def _read_or_refuse(read: Callable[..., object], *arguments: object) -> None:

@@ -12,6 +12,7 @@ from fuzz.pieces import pieces
 from protocol import NEED_DATA, RemoteProtocolError
 from splice.proxy_header import MAX_HEADER_BYTES, ProxyHeader, ProxyHeaderParser
 
+CODE: Final = ("splice/proxy_header.py",)
 MAX_BYTES: Final = 512
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 

@@ -4,21 +4,24 @@ Invariant: any target gives a route, none, or a `RoutingError` of 400 or 404. Wh
 origin that was named or to the default one, parses to the parameters that were checked, both by nginx's own look-up
 (the first name that matches in any case, undecoded) and by parsers that decode names and values and take ";" for a
 separator too; so the origin serves the stream that the door has checked. What is made by a template holds nothing but
-checked names.
+checked names. A target that is renamed, as a callback may want, means the same but for the stream's name.
 """
 
 import re
+from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from splice.config import OriginSettings
 from splice.http import MAX_TARGET_BYTES
-from splice.routing import HubRoute, Query, Router, RoutingError, SpliceRoute, is_name
+from splice.routing import HubRoute, Query, Router, RoutingError, SpliceRoute, is_name, renamed_target
 
+CODE: Final = ("splice/routing.py",)
 MAX_BYTES: Final = 512
 
 _TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")  # what the request parser lets through
 _SEPARATORS: Final = re.compile(rb"[&;]")
+_RENAMED: Final = "Another.name-2"
 _PORTS: Final = (1935, 1936)
 _ORIGINS: Final = {
     "a": OriginSettings(url="http://10.0.0.8"),
@@ -42,6 +45,7 @@ def check(data: bytes) -> None:
             if query is None:
                 return
             _check_query(query)
+            _check_renamed(router, query, target)
             route = router.route(query, target)
         except RoutingError as error:
             assert error.status in (400, 404), error.status
@@ -55,6 +59,13 @@ def _check_query(query: Query) -> None:
     assert is_name(query.app) and is_name(query.stream)
     assert query.src is None or is_name(query.src)
     assert query.port is None or 1 <= query.port <= 65535
+
+
+def _check_renamed(router: Router, query: Query, target: bytes) -> None:
+    path, question_mark, arguments = renamed_target(target, query, _RENAMED).partition(b"?")
+    meant = router.query(path, arguments if question_mark else None)
+    assert meant is not None, "a renamed target means no stream any more"
+    assert replace(meant, encoded=query.encoded) == replace(query, stream=_RENAMED), f"renamed, it means {meant}"
 
 
 def _check_forwarded(route: SpliceRoute, query: Query, target: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from fuzz.pieces import pieces
 from splice.http import CloseReason, WebSocketSession
 
+CODE: Final = ("splice/http/websocket.py",)
 MAX_BYTES: Final = 1024
 
 

@@ -42,9 +42,10 @@ def test_a_campaign_that_finds_nothing_is_one_line(
 ) -> None:
     assert fuzzed(monkeypatch, tmp_path, 0, ENDED_WELL, ["amf0", "--seconds", "2"]) == 0
     heading, line = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["target", "executions", "per", "CPU", "s", "edges"]
-    name, executions, _, edges = line.split()
+    assert heading.split() == ["target", "executions", "per", "CPU", "s", "edges", "lines"]
+    name, executions, _, edges, lines, _, of = line.split()
     assert (name, executions, edges) == ("amf0", "30000", "139")
+    assert 100 < int(lines) <= int(of)
 
 
 def test_what_breaks_an_invariant_comes_with_the_command_that_shows_it_again(
