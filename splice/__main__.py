@@ -5,6 +5,7 @@ import gc
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -12,27 +13,23 @@ import structlog
 import trio
 
 from splice import __version__
+from splice.command_line import INTERRUPTED, CommandLine
 from splice.config import ConfigError, ListenAddress, OriginAddress, Settings, load_settings, settings_as_toml
+from splice.config.targets import masked
 from splice.listeners import ListenError
 from splice.logs import LEVELS, configure_logs
 from splice.server import DEMO_ORIGIN, serve
+from splice.spelling import meant
 from splice.supervisor import tell_ready
 from splice.tools import TOOLS
 
 __all__ = ["main"]
 
-_USAGE_ERROR: Final = 2
 _START_ERROR: Final = 1
-_INTERRUPTED: Final = 130
 _DEFAULT_FILE: Final = Path("splice.toml")
 _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- nothing is bound here
 
 _log = structlog.get_logger()
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        _fail(_USAGE_ERROR, f"{message} (splice --help lists the flags)")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -40,20 +37,38 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
     Exits with its status.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] and arguments[0] in TOOLS:
-        sys.exit(importlib.import_module(TOOLS[arguments[0]]).main(arguments[1:]))
-    flags = _parser().parse_args(arguments)
+    status = INTERRUPTED  # where Ctrl-C came before the command had taken the signals over, or behind its end
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+    except* KeyboardInterrupt:
+        pass  # the status says so
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    parser = _parser()
+    match arguments:
+        case [name, *of_the_tool] if name in TOOLS:
+            tool: Callable[[list[str]], int] = importlib.import_module(TOOLS[name]).main
+            return tool(of_the_tool)
+        case [name, *_] if not name.startswith("-"):
+            near = meant(name, sorted(TOOLS))
+            instead = f"there are {', '.join(sorted(TOOLS))}" if near is None else f"did you mean splice {near}?"
+            parser.refuse(f"there is no command {masked(name)!r}; {instead}")
+    return _open_door(parser, parser.read(arguments))
+
+
+def _open_door(parser: CommandLine, flags: argparse.Namespace) -> int:
     file = _configuration_file(flags)
     try:
         settings = _load(flags, file)
     except ConfigError as error:
-        _fail(_USAGE_ERROR, str(error))
+        parser.refuse(str(error))
     if not ("listen" in settings.model_fields_set or file):
-        _fail(_USAGE_ERROR, "--listen: say where to listen, such as --listen 18090, or name a file with --config")
+        parser.refuse("--listen: say where to listen, such as --listen 18090, or name a file with --config")
     if flags.check:
-        sys.stdout.write(settings_as_toml(settings))
-        sys.exit(0)
+        parser.say(settings_as_toml(settings))
+        return 0
     form = flags.log_format or ("text" if sys.stderr.isatty() else "json")
     configure_logs(form=form, level=flags.log_level)
     demo = flags.demo or not (settings.origins or settings.rtmp_listen or file)
@@ -73,20 +88,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             sys.stderr.write(_invitation(address, admin, settings.live_path[0]))
 
     try:
-        sys.exit(trio.run(lambda: serve(settings, demo=demo, reload=reload, on_ready=on_ready)))
+        return trio.run(lambda: serve(settings, demo=demo, reload=reload, on_ready=on_ready))
     except ListenError as error:
-        _fail(_START_ERROR, str(error))
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)  # before the door had taken the signals over, or behind its end
+        parser.refuse(str(error), _START_ERROR)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="splice",
-        description="One door in front of many live-stream origins.",
-        epilog="Without origins and without a configuration file, the door runs its demo. "
+def _parser() -> CommandLine:
+    parser = CommandLine(
+        "splice",
+        "One door in front of many live-stream origins.",
+        "Without origins and without a configuration file, the door runs its demo. "
         f"Beside the door: splice {' | '.join(sorted(TOOLS))}, each with a --help of its own.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--listen", metavar="[HOST:]PORT", action="append", type=_listen_address, help="where viewers come; repeatable")
@@ -209,12 +221,6 @@ def _invitation(address: str, admin: str, live_path: str) -> str:
 def _url(address: str) -> str:
     host, _, port = address.rpartition(":")
     return f"http://{_REACHED_AT.get(host, host)}:{port}"
-
-
-def _fail(status: int, sentence: str) -> NoReturn:
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)
-    sys.stderr.write(f"splice: {line}\n")
-    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ The three are laid over each other as plain dictionaries, each leaf remembering 
 error names the very flag, variable or key that is wrong.
 """
 
-import difflib
 import enum
 import json
 import re
@@ -20,6 +19,7 @@ from pydantic_core import ErrorDetails
 from splice.config.settings import Settings
 from splice.config.targets import masked
 from splice.config.values import WrongBesideOthersError
+from splice.spelling import meant
 
 __all__ = ["ENVIRONMENT_PREFIX", "ConfigError", "load_settings", "settings_as_toml"]
 
@@ -244,11 +244,9 @@ def _nearest(path: _KeyPath, source: _Source | None) -> str:
     elsewhere = [known for known in everywhere if "NAME" not in known]
     # In a table of its own a key is more likely a wrong one of that table than a near one of another.
     for candidates, cutoff in ((here, 0.6), (elsewhere, 0.8 if len(path) == 1 else 1.0)):
-        names = [known[-1] for known in candidates]
-        close = difflib.get_close_matches(path[-1], names, n=1, cutoff=cutoff)
-        close += [name for name in names if name.startswith(f"{path[-1]}_")]  # as a flag is called: rtmp, admin
-        if close:
-            return f"did you mean {spelled(next(known for known in candidates if known[-1] == close[0]))}?"
+        near = meant(path[-1], [known[-1] for known in candidates], cutoff=cutoff)
+        if near is not None:
+            return f"did you mean {spelled(next(known for known in candidates if known[-1] == near))}?"
     return f"known here: {', '.join(known[-1] for known in here)}"
 
 

@@ -1,6 +1,8 @@
 """The command line: what it takes, what it says, and the status that it ends with."""
 
 import errno
+import io
+import os
 import re
 import runpy
 import socket
@@ -94,26 +96,38 @@ def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
         (["--check"], "--listen: say where to listen"),
         (["--check", "--origin", "a=http://10.0.0.8"], "--listen: say where to listen"),
         (["--origin", "a=http://10.0.0.8"], "--listen: say where to listen"),
-        (["--listen"], "argument --listen: expected one argument"),
-        (["--listen", "x"], "argument --listen: 'x' is not [HOST:]PORT, such as 18090"),
-        (["--listen", "65536"], "argument --listen: '65536' ends with 65536, and a port is at most 65535"),
-        (["--listen", "1", "--listen", "[::1"], "argument --listen: '[::1' is not [HOST:]PORT"),
-        (["--rtmp", "x", *LISTEN], "argument --rtmp: 'x' is not [HOST:]PORT"),
-        (["--origin", "a", *LISTEN], "argument --origin: an origin is NAME=URL, such as a=http://10.0.0.8:8080"),
-        (["--origin", "a=10.0.0.8", *LISTEN], "argument --origin: an origin is http://host[:port]"),
-        (["--origin", "a=http://[", *LISTEN], "argument --origin: "),
+        (["--listen"], "--listen takes a value: --listen [HOST:]PORT; see splice --help"),
+        (["--listen", "x"], "--listen: 'x' is not [HOST:]PORT, such as 18090"),
+        (["--listen", "65536"], "--listen: '65536' ends with 65536, and a port is at most 65535"),
+        (["--listen", "1", "--listen", "[::1"], "--listen: '[::1' is not [HOST:]PORT"),
+        (["--rtmp", "x", *LISTEN], "--rtmp: 'x' is not [HOST:]PORT"),
+        (["--origin", "a", *LISTEN], "--origin: an origin is NAME=URL, such as a=http://10.0.0.8:8080"),
+        (["--origin", "a=10.0.0.8", *LISTEN], "--origin: an origin is http://host[:port]"),
+        (["--origin", "a=http://[", *LISTEN], "--origin: "),
         (["--origin", "=http://x", *LISTEN], "--origin: '' is not a name"),
         (["--origin", "a/b=http://x", *LISTEN], "--origin: 'a/b' is not a name"),
         (["--origin", "a=http://x", "--origin", "a=http://y"], "--origin: a is given twice; several addresses of one"),
         (["--demo", "--origin", "demo=http://x", *LISTEN], "--demo: it adds an origin of the name demo"),
         (["--config", "nowhere.toml"], "nowhere.toml: cannot be read: no such file or directory"),
         (["--config", "."], ".: cannot be read: is a directory"),
-        (["--log-format", "xml", *LISTEN], "argument --log-format: invalid choice: 'xml' (choose from"),
-        (["--log-level", "loud", *LISTEN], "argument --log-level: invalid choice: 'loud'"),
-        (["--lisen", "1"], "unrecognized arguments: --lisen 1"),
-        (["--list", "1"], "unrecognized arguments: --list 1"),
-        (["18090"], "unrecognized arguments: 18090"),
-        (["a\nb\x1b[31m"], r"unrecognized arguments: a\nb\x1b[31m"),
+        (["--log-format", "xml", *LISTEN], "--log-format: invalid choice: 'xml' (choose from"),
+        (["--log-level", "loud", *LISTEN], "--log-level: invalid choice: 'loud'"),
+        (["--check=yes", *LISTEN], "--check takes no value; see splice --help"),
+        (["--log-level"], "--log-level takes a value: --log-level debug|info|warning|error"),
+        (["--lisen", "18090"], "there is no --lisen; did you mean --listen?"),
+        (["--lisen=18090"], "there is no --lisen; did you mean --listen?"),
+        (["-listen", "18090"], "there is no -listen; did you mean --listen?"),
+        (["--list", "1"], "there is no --list; did you mean --listen?"),
+        (["--log"], "there is no --log; did you mean --log-format?"),
+        (["--vhost", "x"], "there is no --vhost; see splice --help"),
+        (["-x"], "there is no -x; see splice --help"),
+        ([*LISTEN, "18091"], "'18091' is an argument too many; see splice --help"),
+        ([*LISTEN, "--", "--demo"], "'--demo' is an argument too many; see splice --help"),
+        (["prob", "--seconds", "3", "http://x/"], "there is no command 'prob'; did you mean splice probe?"),
+        (["18090"], "there is no command '18090'; there are import, probe, sign, top"),
+        ([""], "there is no command ''; there are import, probe, sign, top"),
+        (["a\nb\x1b[31m"], r"there is no command 'a\nb\x1b[31m'; there are"),
+        (["--a\nb\x1b[31m"], r"there is no --a\nb\x1b[31m; see"),
         (["--config", "a\nb\udc80"], r"a\nb\udc80: cannot be read"),
     ],
 )
@@ -126,6 +140,9 @@ def test_a_wrong_command_line_is_one_line_that_names_the_flag_and_status_2(
 def test_a_password_in_a_url_is_not_repeated(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:
     for url in ("a=ftp://me:geheim@x", "a=http://me:geheim@x:port", "http://me:geheim@x"):
         assert "geheim" not in usage_error(capsys, *LISTEN, "--origin", url)
+    assert "geheim" not in usage_error(capsys, "http://me:geheim@x")
+    assert "geheim" not in usage_error(capsys, *LISTEN, "http://me:geheim@x")
+    assert "geheim" not in usage_error(capsys, "--orgin=a=http://me:geheim@x")
 
 
 def test_a_wrong_file_is_named_with_its_key(door: FakeDoor, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -278,6 +295,17 @@ def test_the_doors_status_is_the_process_s(door: FakeDoor, status: int) -> None:
     assert exit_status(*LISTEN) == status
 
 
+def test_an_interrupt_of_a_tool_is_130_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_arguments: list[str]) -> int:
+        raise BaseExceptionGroup("as Trio's nurseries raise it", [KeyboardInterrupt()])
+
+    monkeypatch.setattr("splice.tools.probe.main", interrupted)
+    assert exit_status("probe", "http://x/") == 130
+    assert capsys.readouterr().err == ""
+
+
 def test_an_interrupt_before_the_door_is_up_is_130_without_a_traceback(
     door: FakeDoor, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -370,3 +398,65 @@ def test_a_taken_port_is_status_1_and_says_whose(tmp_path: Path) -> None:
     assert said.count("\n") == 1
     if sys.platform == "linux":
         assert f"(pid {Path('/proc/self').readlink()})" in said
+
+
+def run_into(stdout: int | None, *arguments: str, **more: Any) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "splice", *arguments]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, cwd=root, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False, **more)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--check", *LISTEN]])
+def test_a_reader_who_has_had_enough_is_no_error(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb"):
+        ended = run_into(writing, *arguments)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a Linux device")
+def test_output_that_cannot_be_written_is_said_in_a_sentence() -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = run_into(full.fileno(), "--check", *LISTEN)
+    assert ended.stderr == b"splice: the output cannot be written: no space left on device\n"
+    assert ended.returncode == 1
+
+
+class RefusingOutput(io.StringIO):
+    """Standard output whose every write fails, over a descriptor of its own."""
+
+    def __init__(self, error: OSError, descriptor: int) -> None:
+        super().__init__()
+        self.error = error
+        self.descriptor = descriptor
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), 0, ""),
+        (OSError(28, "No space left on device"), 1, "splice: the output cannot be written: no space left on device\n"),
+    ],
+)
+def test_output_that_fails_is_turned_to_the_null_device(
+    error: OSError,
+    status: int,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = tmp_path / "output"
+    with target.open("wb") as output:
+        monkeypatch.setattr(sys, "stdout", RefusingOutput(error, output.fileno()))
+        assert exit_status("--version") == status
+        os.write(output.fileno(), b"the last flush")
+    assert target.read_bytes() == b""
+    assert capsys.readouterr().err == sentence
