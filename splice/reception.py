@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 import structlog
 
-from splice.access import AccessRefusedError, Caller, PlayRequest, Pulled, Renamed
+from splice.access import Access, AccessRefusedError, Caller, PlayRequest, Pulled, Renamed
 from splice.answers import ALLOWED_METHODS, CorsPolicy, no_such_path, own_file, preflight
 from splice.app_rules import RulesOf
 from splice.egress import Egress
@@ -132,6 +132,19 @@ class Visit(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A viewer with its request, who judges that, and the rules that held when it came."""
+
+    visit: Visit
+    head: RequestHead
+    query: Query
+    rules: DoorRules
+    access: Access
+    asked: PlayRequest
+    protocol: str
+
+
 class Reception:
     """Judges requests, and keeps the records of those who watch."""
 
@@ -170,24 +183,16 @@ class Reception:
         except (AccessRefusedError, RequestError, RoutingError) as error:
             raise RefusedError(error.status, error.detail) from None
         try:
-            await self._let_in(visit, head, query, asked, redirect, rules, "ws-flv" if by_websocket else "http-flv")
+            protocol = "ws-flv" if by_websocket else "http-flv"
+            await self._let_in(_Arrival(visit, head, query, rules, access, asked, protocol), redirect)
         finally:
             access.play_ended(asked)
         return b""
 
-    async def _let_in(
-        self,
-        visit: Visit,
-        head: RequestHead,
-        query: Query,
-        asked: PlayRequest,
-        redirect: Renamed | Pulled | None,
-        rules: DoorRules,
-        protocol: str,
-    ) -> None:
+    async def _let_in(self, arrival: _Arrival, redirect: Renamed | Pulled | None) -> None:
         """Serve a viewer who may watch, if there is room and the stream."""
-        access = rules.of_app(asked.app).access
-        target = access.forwarded(head.target)
+        query, rules, asked = arrival.query, arrival.rules, arrival.asked
+        target = arrival.access.forwarded(arrival.head.target)
         if isinstance(redirect, Renamed):
             target = renamed_target(target, query, redirect.stream)
             query = replace(query, stream=redirect.stream)
@@ -211,21 +216,20 @@ class Reception:
             raise RefusedError(503, str(error)) from None
         viewer = Viewer(
             id=asked.client_id,
-            peer=visit.peer,
+            peer=arrival.visit.peer,
             address=asked.address,
             route="splice" if isinstance(route, SpliceRoute) else "hub",
             origin=origin,
             app=route.app,
             stream=route.stream,
-            protocol=protocol,
+            protocol=arrival.protocol,
             program=asked.caller.flash_version[:PROGRAM_LENGTH],
         )
-        with access.updated(asked, viewer):
-            await self._watch(visit, head, route, viewer, rules, tracks)
+        with arrival.access.updated(asked, viewer):
+            await self._watch(arrival, route, viewer, tracks)
 
-    async def _watch(
-        self, visit: Visit, head: RequestHead, route: Route, viewer: Viewer, rules: DoorRules, tracks: Tracks
-    ) -> None:
+    async def _watch(self, arrival: _Arrival, route: Route, viewer: Viewer, tracks: Tracks) -> None:
+        visit, rules = arrival.visit, arrival.rules
         names = {"route": viewer.route, "origin": viewer.origin, "app": viewer.app, "stream": viewer.stream}
         if viewer.address != visit.address:
             names["client"] = viewer.address  # as a trusted proxy says
@@ -235,7 +239,7 @@ class Reception:
         try:
             with self._viewers.present(viewer), viewer.scope:
                 if isinstance(route, SpliceRoute):
-                    forwarded_for = rules.proxies.forwarded_for(visit.address, head.get(b"x-forwarded-for"))
+                    forwarded_for = rules.proxies.forwarded_for(visit.address, arrival.head.get(b"x-forwarded-for"))
                     reason = await visit.watch_origin(route, viewer, forwarded_for)
                 else:
                     chunked = rules.of_app(route.app).chunked
