@@ -85,11 +85,12 @@ class Redirects:
         url = _url(location, request)
         if url is None:
             return _renamed(location, request)
-        if _server(url) not in self._targets:
+        server = _server(url)
+        if server not in self._targets:
             raise RedirectError(
                 "a publisher can only be sent to a server that [[forward]] or [origins] names, by its host and port"
             )
-        return Forwarded(url)
+        return Forwarded(replace(url, host=server[1]))  # what is dialled is what was looked up here
 
 
 def _renamed(location: str, request: PublishRequest) -> Renamed | None:
@@ -116,4 +117,5 @@ def _server(url: RtmpUrl) -> Server:
 
 def _canonical(server: Server) -> Server:
     scheme, host, port = server
-    return scheme, canonical_address(host.lower().removesuffix(".")), port
+    address, percent, zone = host.partition("%")
+    return scheme, canonical_address(address.lower().removesuffix(".")) + percent + zone, port

@@ -78,13 +78,17 @@ def test_what_is_no_url_is_refused(location: str) -> None:
     [
         ("rtmp://10.0.0.20/backup/test?key=x", "rtmp://10.0.0.20/backup/test?key=x"),
         ("rtmp://10.0.0.8/backup", "rtmp://10.0.0.8/backup/secret-key"),
+        ("RTMP://10.0.0.20./backup/test", "rtmp://10.0.0.20/backup/test"),
+        ("rtmp://[::ffff:10.0.0.20]/backup/test", "rtmp://10.0.0.20/backup/test"),
     ],
 )
 def test_a_publisher_is_sent_to_a_target_or_an_origin(location: str, to: str) -> None:
     assert REDIRECTS.of_publisher(location, ASKED) == Forwarded(parse_url(to))
 
 
-@pytest.mark.parametrize("location", ["rtmp://10.0.0.21/backup/test", "rtmp://10.0.0.20:80/backup/test"])
+@pytest.mark.parametrize(
+    "location", ["rtmp://10.0.0.21/backup/test", "rtmp://10.0.0.20:80/backup/test", "rtmp://10.0.0.20%eth0/backup/test"]
+)
 def test_a_publisher_is_sent_to_no_other_server(location: str) -> None:
     with pytest.raises(RedirectError, match=r"\[\[forward\]\] or \[origins\] names"):
         REDIRECTS.of_publisher(location, ASKED)
