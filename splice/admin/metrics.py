@@ -3,8 +3,9 @@
     the log's events --hear()--> counters       the tables --collect()--> gauges, bytes       Lag --> a histogram
 
 Nothing is counted per byte, and a door that nobody scrapes pays for the events alone. No label takes a viewer's input:
-origins are those of the configuration, reasons and statuses are the door's own words. Names follow Prometheus' own
-conventions (prometheus.io, Naming): base units, `_total` for counters.
+origins are those of the configuration, targets are hosts and ports that the operator sends streams on to, reasons and
+statuses are the door's own words. Names follow Prometheus' own conventions (prometheus.io, Naming): base units,
+`_total` for counters.
 """
 
 import platform
@@ -19,6 +20,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from splice.admin.inventory import House, Inventory
+from splice.admin.standing import FORWARD_STATES, state_of
+from splice.hub.forward import ForwardCounts, SendingState
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -131,13 +134,14 @@ class Metrics(Collector):
         yield from self._of_viewers()
         yield from self._of_publishers()
         yield from self._of_origins()
+        yield from self._of_forwards()
         yield _counter("splice_refusals", "Requests refused.", ("protocol", "status"), self._refusals)
         backlog = sum(stream.backlog_bytes for stream, _ in self._house.hub)
         backlog += sum(stream.backlog_bytes for _, stream, _ in self._house.pulls)
         yield _gauge("splice_hub_backlog_bytes", "Bytes that wait for viewers of the hub.", (), {(): backlog})
         yield _counter(
             "splice_hub_skips",
-            "How many times a viewer that fell behind was moved on to a newer group of pictures.",
+            "How many times a viewer that fell behind, or a forward's target, was moved on to a newer group of pictures.",
             (),
             {(): self._inventory.skipped},
         )
@@ -202,6 +206,23 @@ class Metrics(Collector):
             asked[name, "failure"] = health.failures
         yield _gauge("splice_origin_up", "Whether the origin answered the last time.", ("origin",), up)
         yield _counter("splice_origin_answers", "How asking an origin went.", ("origin", "outcome"), asked)
+
+    def _of_forwards(self) -> Iterator[Metric]:
+        table = self._house.standing.table
+        forwards: Counter[tuple[str, ...]] = Counter({(state,): 0 for state in FORWARD_STATES})
+        forwards.update((state_of(forward),) for forward in table)
+        counts = {forward.rule.server: ForwardCounts() for forward in table} | table.counts()
+        streams: Counter[tuple[str, ...]] = Counter({(target, state): 0 for target in counts for state in SendingState})
+        streams.update((sending.target.server, sending.state) for sending in table.sendings)
+        taken = {(target,): each.bytes for target, each in counts.items()}
+        losses = {(target,): each.losses for target, each in counts.items()}
+        skips = {(target,): each.skipped for target, each in counts.items()}
+        yield _gauge("splice_forwards", "Forwards, by their stream in most trouble; idle: none.", ("state",), forwards)
+        yield _gauge("splice_forward_streams", "Streams sent on, by how they stand.", ("target", "state"), streams)
+        by_target = ("target",)
+        yield _counter("splice_forward_sent_bytes", "Bytes that targets have taken.", by_target, taken)
+        yield _counter("splice_forward_losses", "Connections to targets that failed, or were lost.", by_target, losses)
+        yield _counter("splice_forward_skips", "How often slow targets were moved on to keyframes.", by_target, skips)
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]) -> Metric:

@@ -6,19 +6,22 @@ here survives a reload, and not a restart.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import trio
 
 from splice.admin.ids import opaque
 from splice.admin.models import ForwardItem, KeptPullItem, NewForward, NewPull, SendingItem
-from splice.hub.forward import Forward, ForwardRule, Forwards, Sending, SendingState
+from splice.hub.forward import Forward, ForwardRule, Forwards, Sending
 from splice.hub.pull import Pulls
 from splice.routing import Origin
 
-__all__ = ["RefusedChangeError", "Standing"]
+__all__ = ["FORWARD_STATES", "RefusedChangeError", "Standing", "state_of"]
 
-_MOST_TROUBLED_FIRST: Final = (SendingState.WAITING, SendingState.CONNECTING, SendingState.RUNNING)
+ForwardState = Literal["waiting", "connecting", "running", "idle"]
+
+FORWARD_STATES: Final[tuple[ForwardState, ...]] = ("waiting", "connecting", "running", "idle")
+"""How a forward may stand, the one in most trouble first."""
 
 
 class RefusedChangeError(Exception):
@@ -143,29 +146,37 @@ def _pull_id(origin: str, app: str, stream: str) -> str:
     return opaque("k", origin, app, stream)
 
 
+def state_of(forward: Forward) -> ForwardState:
+    """How a forward stands: as its stream in most trouble does; "idle" where it has none."""
+    return min((sending.state.value for sending in forward.sendings), key=FORWARD_STATES.index, default="idle")
+
+
 def _forward_item(forward: Forward) -> ForwardItem:
-    sendings = forward.sendings
-    troubled = sorted((sending.state for sending in sendings), key=_MOST_TROUBLED_FIRST.index)
+    counts = forward.counts
     return ForwardItem(
         id=forward.id,
         streams=forward.rule.streams,
         to=forward.rule.shown,
         source="configuration" if forward.configured else "api",
-        state=troubled[0].value if troubled else "idle",
-        bytes=forward.counts.bytes,
-        reconnects=forward.counts.reconnects,
+        state=state_of(forward),
+        bytes=counts.bytes,
+        reconnects=counts.reconnects,
+        skipped=counts.skipped,
         last_error=forward.last_error,
-        sending=[_sending_item(sending) for sending in sendings],
+        sending=[_sending_item(sending) for sending in forward.sendings],
     )
 
 
 def _sending_item(sending: Sending) -> SendingItem:
+    now = trio.current_time()
     return SendingItem(
         stream=f"{sending.live.app}/{sending.live.stream}",
         to=sending.target.shown,
         state=sending.state.value,
         bytes=sending.bytes,
-        seconds=round(trio.current_time() - sending.started_at, 3),
+        seconds=round(now - sending.started_at, 3),
+        state_seconds=round(now - sending.in_state_since, 3),
         reconnects=sending.reconnects,
+        skipped=sending.skipped,
         last_error=sending.last_error,
     )

@@ -27,7 +27,9 @@ _SENDING: JsonDict = {
     "state": "running",
     "bytes": 18432000,
     "seconds": 71.9,
+    "state_seconds": 71.7,
     "reconnects": 0,
+    "skipped": 0,
     "last_error": None,
 }
 _FORWARD: JsonDict = {
@@ -38,6 +40,7 @@ _FORWARD: JsonDict = {
     "state": "running",
     "bytes": 18432000,
     "reconnects": 0,
+    "skipped": 0,
     "last_error": None,
     "sending": [_SENDING],
 }
@@ -69,7 +72,11 @@ class SendingItem(BaseModel):
     ]
     bytes: Annotated[int, Field(description="that the target has taken")]
     seconds: Annotated[float, Field(description="since it began")]
+    state_seconds: Annotated[
+        float, Field(description="since it has been running, or has not: connecting and waiting count as one")
+    ]
     reconnects: Annotated[int, Field(description="how many times the target was connected to again")]
+    skipped: Annotated[int, Field(description="how many times the target was too slow, and was moved on to a keyframe")]
     last_error: Annotated[str | None, Field(description="why it was lost the last time")]
 
 
@@ -87,6 +94,7 @@ class ForwardItem(BaseModel):
     ]
     bytes: Annotated[int, Field(description="that the target has taken, of all streams since it was put in force")]
     reconnects: Annotated[int, Field(description="how many times the target was connected to again")]
+    skipped: Annotated[int, Field(description="how many times the target was too slow, and was moved on to a keyframe")]
     last_error: Annotated[str | None, Field(description="why a stream was lost the last time")]
     sending: Annotated[list[SendingItem], Field(description="the streams that are on their way")]
 

@@ -9,7 +9,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from protocol.rtmp import MediaKind
 from splice.hub import FLV, Subscriber
+from splice.hub.forward import ForwardRule
 from tests.splice.admin.admin_house import AdminHouse, push_group
+from tests.splice.hub.forwarding import to
+from tests.splice.hub.pulling import refused_port
+from tests.splice.hub.servers import RtmpServer, silent_rtmp
 from tests.splice.hub_house import keyframe
 
 
@@ -39,6 +43,7 @@ def log(house: AdminHouse, event: str, level: str = "info", **fields: Any) -> No
 
 
 SPLICED = {"route": "splice", "origin": "a", "app": "myapp", "stream": "test"}
+STANDING = ("running", "connecting", "waiting")
 ENDED = {**SPLICED, "bytes": 100, "first_byte_s": 0.03, "reason": "viewer_left"}
 
 
@@ -127,6 +132,49 @@ async def test_origins_pump_and_build_are_told(house: AdminHouse) -> None:
     assert told("splice_draining") == 0
     house.draining = True
     assert (await scrape(house))("splice_draining") == 1
+
+
+async def test_forwards_are_told_by_state_and_their_streams_by_the_server_that_they_go_to(
+    house: AdminHouse, autojump_clock: trio.testing.MockClock
+) -> None:
+    autojump_clock.autojump_threshold = 0.003  # the kernel's loopback may need a moment
+    server, down = RtmpServer(silent_rtmp), f"127.0.0.1:{refused_port()}"
+    house.publish()
+    async with server.listening():
+        up = f"127.0.0.1:{server.port}"
+        house.forwards.configure(
+            [
+                ForwardRule("*", to(server, "a/geheim")),
+                ForwardRule("*", to(server, "b")),
+                ForwardRule("*", f"rtmp://{down}/c"),
+                ForwardRule("other/*", "rtmps://later/d"),
+            ]
+        )
+        await trio.sleep(10)
+        told = await scrape(house)
+        house.forwards.configure([])
+    assert [told("splice_forwards", state=state) for state in ("running", "idle")] == [2, 1]
+    assert [told("splice_forward_streams", target=up, state=state) for state in STANDING] == [2, 0, 0]
+    assert sum(told("splice_forward_streams", target=down, state=state) or 0 for state in STANDING) == 1
+    assert [told("splice_forward_streams", target="later:443", state=state) for state in STANDING] == [0, 0, 0]
+    taken = told("splice_forward_sent_bytes_total", target=up)
+    assert taken is not None
+    assert taken > 2 * 2000
+    assert told("splice_forward_sent_bytes_total", target=down) == 0
+    assert (
+        told("splice_forward_losses_total", target=up) == told("splice_forward_losses_total", target="later:443") == 0
+    )
+    losses = told("splice_forward_losses_total", target=down)
+    assert losses is not None
+    assert losses > 2
+    assert told("splice_forward_skips_total", target=up) == 0
+    assert "geheim" not in str(told.samples)
+    await trio.sleep(2)
+    told = await scrape(house)
+    assert [told("splice_forward_streams", target=up, state=state) for state in STANDING] == [0, 0, 0]
+    assert told("splice_forward_losses_total", target=down) == losses
+    assert (told("splice_forward_sent_bytes_total", target=up) or 0) >= taken
+    assert told("splice_forward_losses_total", target="later:443") is None  # nobody names it any more
 
 
 async def test_wrong_tokens_and_errors_in_the_log_are_counted(house: AdminHouse) -> None:

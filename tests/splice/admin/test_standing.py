@@ -56,7 +56,8 @@ async def test_a_forward_begins_at_once_and_ends_when_it_is_deleted(house: Admin
         assert (forward["state"], forward["reconnects"], forward["last_error"]) == ("running", 0, None)
         assert forward["bytes"] > 2000
         [sending] = forward["sending"]
-        assert (sending["stream"], sending["state"]) == ("myapp/test", "running")
+        assert (sending["stream"], sending["state"], sending["skipped"]) == ("myapp/test", "running", 0)
+        assert 0 <= sending["state_seconds"] <= sending["seconds"]
         assert sending["to"] == to(server, "backup/test")
         assert_empty(await client.delete(f"/api/v1/forwards/{added['id']}"))
         assert await forwards_of(house) == []
@@ -74,6 +75,8 @@ async def test_a_forward_in_trouble_tells_why_and_how_often(house: AdminHouse, a
     [forward] = await forwards_of(house)
     assert (forward["source"], forward["state"]) == ("configuration", "waiting")
     assert forward["reconnects"] >= 2
+    [sending] = forward["sending"]
+    assert sending["state_seconds"] == sending["seconds"] == pytest.approx(5)  # it has never run
     assert "refuses connections" in forward["last_error"]
     assert forward["to"].endswith("/backup/***")
     assert "geheim" not in str(forward)
