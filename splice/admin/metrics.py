@@ -141,7 +141,7 @@ class Metrics(Collector):
         yield _gauge("splice_hub_backlog_bytes", "Bytes that wait for viewers of the hub.", (), {(): backlog})
         yield _counter(
             "splice_hub_skips",
-            "How many times a viewer that fell behind, or a forward's target, was moved on to a newer group of pictures.",
+            "How many times a viewer that fell behind, or a forward, was moved on to a newer group of pictures.",
             (),
             {(): self._inventory.skipped},
         )
