@@ -157,8 +157,8 @@ def _names(address: ListenAddress, *, loopback: bool) -> list[tuple[int, str]]:
         return list(_ANY_HOST.items())
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise ListenError(f"cannot listen on {address}: {error.strerror}") from None
+    except socket.gaierror:
+        raise ListenError(f"cannot listen on {address}: its name cannot be resolved; give an address") from None
     return list(dict.fromkeys((int(family), str(name[0])) for family, _, _, _, name in found))
 
 

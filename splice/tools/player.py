@@ -27,7 +27,7 @@ from protocol import NEED_DATA, LocalProtocolError, RemoteProtocolError, Timesta
 from protocol.flv import FlvDecoder, FlvFault, FlvHeader, Tag
 from protocol.rtmp import ClientSession, Connected, MediaMessage, Refused, RtmpUrl, StreamEnded, parse_url
 from splice import __version__
-from splice.config.addresses import format_authority
+from splice.config.addresses import format_authority, require_host
 from splice.http import BodyDecoder, ResponseError, ResponseHead, ResponseParser, forwarded_request_head
 
 __all__ = ["LiveUrl", "Played", "Player", "PlayerError", "open_player"]
@@ -93,13 +93,19 @@ class LiveUrl(NamedTuple):
                 raise ValueError(str(error.args[0])) from None
             if not url.stream:
                 raise ValueError("the URL ends at the application; play needs rtmp://host/app/stream")
+            _require_host(url.host)
             return cls("rtmp", scheme == "rtmps", url.host, url.port, "", "", url, str(url))
         if scheme not in _PROTOCOLS:
             raise ValueError("a live URL begins with http://, https://, ws://, wss://, rtmp:// or rtmps://")
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port or _PORTS[scheme]
-        if not host or not host.isascii() or parts.username is not None:
-            raise ValueError(f"give it as {scheme}://host[:port]/..., without a user")
+        form = f"give it as {scheme}://HOST[:PORT]/..., PORT from 1 to 65535, without a user; IPv6 stands in brackets"
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname, _PORTS[scheme] if parts.port is None else parts.port
+        except ValueError:
+            raise ValueError(form) from None
+        if not host or not host.isascii() or not port or parts.username is not None:
+            raise ValueError(form)
+        _require_host(host)
         # What is percent-encoded stays so, and what no request line can hold becomes so.
         target = quote(parts._replace(scheme="", netloc="", fragment="").geturl() or "/", safe="/?%:@!$&'()*+,;=~-._")
         if not target.startswith("/"):
@@ -352,6 +358,16 @@ async def open_player(url: LiveUrl, *, any_certificate: bool = False) -> AsyncIt
             player = (_WebSocketPlayer if url.protocol == "ws-flv" else _HttpPlayer)(stream, url)
         await player.start()
         yield player
+
+
+def _require_host(host: str) -> None:
+    """Make sure that a resolver may be asked for `host`, which a bad name would make a traceback.
+
+    Raises:
+        ValueError: no; the message says what is wrong.
+    """
+    is_v6 = ":" in host
+    require_host(host.partition("%")[0] if is_v6 else None, None if is_v6 else host)
 
 
 async def _dial(url: LiveUrl, *, any_certificate: bool) -> trio.abc.Stream:

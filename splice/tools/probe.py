@@ -11,7 +11,6 @@ import enum
 import json
 import math
 import signal
-import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from protocol.flv import (
     decode_video_data,
     is_codec_configuration,
 )
+from splice.command_line import CommandLine
 from splice.tools.player import LiveUrl, Played, PlayerError, open_player
 
 __all__ = ["End", "Measurement", "main", "probe"]
@@ -190,24 +190,21 @@ def main(arguments: list[str]) -> int:
     """Run the tool; the exit status.
 
     Raises:
-        SystemExit: as argparse does, for --help (0) and for wrong arguments (2).
+        SystemExit: behind --help (0), and behind wrong arguments (2).
     """
-    parser = argparse.ArgumentParser(
-        prog="splice probe", description="Play a live URL for some seconds, and say what came and how."
-    )
-    parser.add_argument("url", metavar="URL", help="http[s]:// (FLV), ws[s]:// (FLV) or rtmp[s]://")
-    parser.add_argument(
-        "--seconds", type=_seconds, default=5.0, metavar="N", help="from the first media on; default: 5"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of text")
-    parser.add_argument("--insecure", action="store_true", help="take any certificate of the server")
-    chosen = parser.parse_args(arguments)
+    command = CommandLine("splice probe", "Play a live URL for some seconds, and say what came and how.")
+    add = command.add_argument
+    add("url", metavar="URL", help="http[s]:// (FLV), ws[s]:// (FLV) or rtmp[s]://")
+    add("--seconds", type=_seconds, default=5.0, metavar="N", help="from the first media on; default: 5")
+    add("--json", action="store_true", help="one JSON object in place of text")
+    add("--insecure", action="store_true", help="take any certificate of the server")
+    chosen = command.read(arguments)
     try:
         url = LiveUrl.parse(chosen.url)
     except ValueError as error:
-        parser.error(str(error))
+        command.refuse(f"URL: {error}")
     report = trio.run(_probe_until_interrupted, url, chosen.seconds, chosen.insecure)
-    sys.stdout.write(json.dumps(report) + "\n" if chosen.json else "".join(f"{line}\n" for line in _text(report)))
+    command.say(json.dumps(report) + "\n" if chosen.json else "".join(f"{line}\n" for line in _text(report)))
     return _MEDIA_CAME if report["video"] or report["audio"] else _NO_MEDIA
 
 

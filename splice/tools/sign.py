@@ -10,7 +10,6 @@ import argparse
 import ipaddress
 import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from protocol.rtmp import parse_url, split_query
 from splice.access import RTMP_PATH, AccessRefusedError, SignedParts, SignKey, read_parameters, signed_query
 from splice.access.parameters import without_parameters
 from splice.access.signatures import SIGNATURE_PARAMETERS
+from splice.command_line import CommandLine
 from splice.config import ConfigError, load_settings
 from splice.routing import Router, RoutingError, is_name
 
@@ -32,6 +32,7 @@ _HTTP: Final = ("http", "https", "ws", "wss")
 _RTMP: Final = ("rtmp", "rtmps")
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd]?)")
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_S: Final = 36500 * 86400  # the door reads no moment of more than 12 digits
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9._~@-]{1,128}")
 
 
@@ -59,12 +60,10 @@ def main(arguments: list[str], *, clock: Callable[[], float] = time.time) -> int
     """Run the tool; the exit status.
 
     Raises:
-        SystemExit: as argparse does, for --help (0) and for what is wrong (2).
+        SystemExit: behind --help (0), and behind what is wrong (2).
     """
-    parser = argparse.ArgumentParser(
-        prog="splice sign", description="Print a stream's URL with a signature that the door takes.", allow_abbrev=False
-    )
-    add = parser.add_argument
+    command = CommandLine("splice sign", "Print a stream's URL with a signature that the door takes.")
+    add = command.add_argument
     add("url", metavar="URL", help="http[s]://, ws[s]:// or rtmp[s]://, as players will be given it")
     add("--config", metavar="FILE", type=Path, help="the door's TOML file (default: ./splice.toml where there is one)")
     add("--kid", metavar="ID", help="the key's id; default: the only one of the configuration")
@@ -77,14 +76,14 @@ def main(arguments: list[str], *, clock: Callable[[], float] = time.time) -> int
         help="from now, such as 90s, 30m, 12h, 7d; default: 1h",
     )
     add("--address", metavar="IP", help="the viewer's address, for a key whose signatures hold for one")
-    chosen = parser.parse_args(arguments)
+    chosen = command.read(arguments)
     try:
         kid, key = _key(chosen)
         exp = int(clock()) + chosen.expires
         signed = sign(chosen.url, key, kid, exp=exp, address=chosen.address or "")
     except (ConfigError, ValueError) as error:
-        parser.error(str(error))
-    sys.stdout.write(f"{signed}\n")
+        command.refuse(str(error))
+    command.say(f"{signed}\n")
     return 0
 
 
@@ -111,9 +110,13 @@ def _signed_parts(url: str) -> SignedParts:
 
 
 def _http_parts(url: str) -> SignedParts:
-    split = urlsplit(url)
-    if not split.hostname:
-        raise ValueError("a stream's URL has a host, as in http://HOST/live?app=APP&stream=STREAM")
+    try:
+        split = urlsplit(url)
+        is_complete = bool(split.hostname) and split.port != 0
+    except ValueError:
+        is_complete = False
+    if not is_complete:
+        raise ValueError("a stream's URL is http://HOST[:PORT]/live?app=APP&stream=STREAM, PORT from 1 to 65535")
     path, arguments = split.path or "/", split.query
     # Which paths are the live_path of a door is not known here; one that ends so is taken for a stream's own.
     live_paths = () if path.endswith(".flv") else (path,)
@@ -141,18 +144,24 @@ def _key(chosen: argparse.Namespace) -> tuple[str, SignKey]:
         ConfigError, ValueError: there is none to sign with.
     """
     if chosen.address is not None:
-        ipaddress.ip_address(chosen.address)
+        try:
+            ipaddress.ip_address(chosen.address)
+        except ValueError:
+            raise ValueError(f"--address: {chosen.address!r} is no IP address") from None
     if chosen.key is not None:
         if chosen.config is not None:
             raise ValueError("--key takes the place of --config: give one of the two")
         if chosen.kid is None or not _KEY_ID.fullmatch(chosen.kid):
             raise ValueError("--key goes with --kid, the id that the door knows it by: letters, digits and . _ ~ - @")
+        if not chosen.key:
+            raise ValueError("--key is empty; give the secret that the door knows by --kid")
         return chosen.kid, SignKey(chosen.key.encode(), address=chosen.address is not None)
     file = chosen.config or (_DEFAULT_FILE if _DEFAULT_FILE.exists() else None)
     settings = load_settings(flags={}, environ=os.environ, file=file)
     keys = settings.for_app(_signed_parts(chosen.url).app).play.sign_keys
     if not keys:
-        raise ValueError("there is no key: name the door's file with --config, or give --kid and --key")
+        where = "" if file is None else f" in {file}"
+        raise ValueError(f"there is no key{where}: name the door's file with --config, or give --kid and --key")
     kid = chosen.kid if chosen.kid is not None or len(keys) > 1 else next(iter(keys))
     if kid not in keys:
         raise ValueError(f"--kid: the keys of the configuration are {', '.join(keys)}; say which")
@@ -167,6 +176,7 @@ def _key(chosen: argparse.Namespace) -> tuple[str, SignKey]:
 
 def _duration(text: str) -> int:
     match = _DURATION.fullmatch(text)
-    if match is None or not int(match[1]):
-        raise argparse.ArgumentTypeError(f"takes a time such as 90s, 30m, 12h or 7d, not {text!r}")
-    return int(match[1]) * _UNITS[match[2]]
+    duration_s = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < duration_s <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"takes a time such as 90s, 30m, 12h or 7d, at most 36500d, not {text!r}")
+    return duration_s

@@ -157,7 +157,9 @@ def test_a_host_that_has_no_address_is_named(monkeypatch: pytest.MonkeyPatch) ->
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", nothing)
-    assert refused("nowhere.example:80") == "cannot listen on nowhere.example:80: Name or service not known"
+    assert refused("nowhere.example:80") == (
+        "cannot listen on nowhere.example:80: its name cannot be resolved; give an address"
+    )
 
 
 class FailingListener(socket.socket):

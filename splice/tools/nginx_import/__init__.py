@@ -7,18 +7,15 @@ What could not be carried over stands at the end of it, as comments that say wha
 of all directives is docs/migration.md.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
+from splice.command_line import USAGE_ERROR, CommandLine, complain, on_one_line
 from splice.tools.nginx_import.carried import Carried
 from splice.tools.nginx_import.http import carry_http
 from splice.tools.nginx_import.reader import ImportFileError, read
 from splice.tools.nginx_import.rtmp import carry_rtmp
 
 __all__ = ["imported", "main"]
-
-_USAGE_ERROR = 2
 
 
 def imported(file: Path) -> str:
@@ -35,19 +32,19 @@ def imported(file: Path) -> str:
         carry_http(carried, http, applications)
     if not carried.settings:
         raise ImportFileError(f"{file} has no rtmp block, no flv_live location, and no proxy without a buffer in it")
-    return f"# What {file.name} says, for the door: splice --config THIS --check\n\n{carried.as_toml()}"
+    # A name may hold what would end the comment, and lines behind it would be keys.
+    return f"# What {on_one_line(file.name)} says, for the door: splice --config THIS --check\n\n{carried.as_toml()}"
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="splice import", description="Print a splice.toml that does what an nginx with live streams does."
-    )
-    parser.add_argument("file", metavar="nginx.conf", type=Path, help="the files that it includes are read as well")
-    options = parser.parse_args(arguments)
+    command = CommandLine("splice import", "Print a splice.toml that does what an nginx with live streams does.")
+    command.add_argument("file", metavar="nginx.conf", type=Path, help="the files that it includes are read as well")
+    chosen = command.read(arguments)
     try:
-        sys.stdout.write(imported(options.file))
+        toml = imported(chosen.file)
     except ImportFileError as error:
-        print(f"splice import: {error}", file=sys.stderr)
-        return _USAGE_ERROR
+        complain("splice import", str(error))
+        return USAGE_ERROR
+    command.say(toml)
     return 0

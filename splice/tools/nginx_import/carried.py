@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import tomli_w
 
+from splice.command_line import on_one_line
 from splice.tools.nginx_import.reader import Directive
 
 __all__ = ["Carried"]
@@ -63,7 +64,7 @@ class Carried:
         """The configuration as a file, the notes as comments behind it."""
         text = tomli_w.dumps(self.settings)
         if self.notes:
-            text += "\n# Not carried over:\n" + "".join(f"# - {_on_one_line(note)}\n" for note in self.notes)
+            text += "\n# Not carried over:\n" + "".join(f"# - {on_one_line(note)}\n" for note in self.notes)
         return text
 
     def _table(self, key: str) -> tuple[dict[str, Any], str]:
@@ -72,7 +73,3 @@ class Carried:
         for each in path:
             table = table.setdefault(each, {})
         return table, name
-
-
-def _on_one_line(note: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in note)

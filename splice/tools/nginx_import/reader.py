@@ -57,7 +57,8 @@ def read(file: Path) -> tuple[Directive, list[str]]:
     for error in parsed["errors"]:
         text = str(error["error"])
         if not text.startswith("[Errno") or error["line"] is None:  # of an included file it is the line that says so
-            why = text.partition("] ")[2] if text.startswith("[Errno") else text
+            # Of the system's error its reason alone: the file is named in front.
+            why = text.partition("] ")[2].partition(":")[0].lower() if text.startswith("[Errno") else text
             raise ImportFileError(f"{error['file']} cannot be imported: {why or 'it is not in the syntax of nginx'}")
         missing.append(text.partition("] ")[2])
     (config,) = parsed["config"]

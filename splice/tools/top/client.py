@@ -3,6 +3,7 @@
 Nothing that comes from the network is trusted to be what it should: what does not fit the API's own models is no door.
 """
 
+import socket
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -115,6 +116,8 @@ class DoorClient:
         except httpx.ConnectError as error:
             if "CERTIFICATE" in str(error):
                 raise DoorError(f"the certificate of {self._shown} is not trusted here: {error}") from None
+            if _is_unresolved(error):
+                raise DoorError(f"the name in {self._shown} cannot be resolved: is it spelt right?") from None
             raise DoorError(
                 f"nobody answers at {self._shown}: is the door running, and with --admin on that address?"
             ) from None
@@ -149,3 +152,9 @@ class DoorClient:
         except ValidationError:
             return f"what answers at {self._shown} is no door's admin side: it says {status}"
         return f"{self._shown} refuses ({status}): {detail}"
+
+
+def _is_unresolved(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__context__  # httpx's error stands around its transport's, and that one around the system's
+    return error is not None

@@ -1,6 +1,5 @@
 """The command line of `splice top`, and its life: a look a second until `q`, Ctrl-C, or the terminal's end."""
 
-import argparse
 import os
 import signal
 import sys
@@ -16,15 +15,16 @@ import trio
 from rich.console import Console
 from rich.live import Live
 
+from splice.command_line import INTERRUPTED, CommandLine, complain
+from splice.config.addresses import require_host
 from splice.tools.top.client import DoorClient, DoorError, Look
 from splice.tools.top.rates import Rates
-from splice.tools.top.view import view, without_controls
+from splice.tools.top.view import view
 
 __all__ = ["main"]
 
 _LEFT: Final = 0
 _NO_LOOK: Final = 1
-_INTERRUPTED: Final = 130
 _DEFAULT_URL: Final = "http://127.0.0.1:18091"
 _TOKEN_VARIABLE: Final = "SPLICE_ADMIN__TOKEN"  # noqa: S105 -- the variable's name, as the door itself reads it
 _EVERY_S: Final = 1.0
@@ -37,34 +37,38 @@ def main(arguments: list[str]) -> int:
     """Run the tool; the exit status.
 
     Raises:
-        SystemExit: as argparse does, for --help (0) and for wrong arguments (2).
+        SystemExit: behind --help (0), and behind wrong arguments (2).
     """
-    parser = argparse.ArgumentParser(
-        prog="splice top",
-        description="Streams, viewers and origins of a running door, once a second; q leaves.",
-        epilog=f"Where the admin side wants a token, it is read from --token-file, or from {_TOKEN_VARIABLE}.",
-        allow_abbrev=False,
+    command = CommandLine(
+        "splice top",
+        "Streams, viewers and origins of a running door, once a second; q leaves.",
+        f"Where the admin side wants a token, it is read from --token-file, or from {_TOKEN_VARIABLE}.",
     )
-    add = parser.add_argument
+    add = command.add_argument
     add("url", metavar="URL", nargs="?", default=_DEFAULT_URL, help=f"of the admin side; default: {_DEFAULT_URL}")
     add("--token-file", metavar="FILE", type=Path, help="a file that holds the token of [admin]")
     add("--once", action="store_true", help="print the tables once, and leave")
-    chosen = parser.parse_args(arguments)
+    chosen = command.read(arguments)
     try:
         url, token = _url(chosen.url), _token(chosen.token_file)
     except ValueError as error:
-        parser.error(str(error))
+        command.refuse(str(error))
     console = Console(highlight=False, markup=False, emoji=False)
     # Without a terminal nobody can press q, and one look is what a script wants.
     once = chosen.once or not console.is_terminal
-    status, fault = _INTERRUPTED, None
+    status, fault = INTERRUPTED, None
     try:
-        fault = trio.run(_show_once if once else _show_until_left, url, token, console)
+        if once:
+            with console.capture() as tables:
+                fault = trio.run(_show_once, url, token, console)
+            command.say(tables.get())
+        else:
+            fault = trio.run(_show_until_left, url, token, console)
         status = _LEFT if fault is None else _NO_LOOK
     except* KeyboardInterrupt:
         pass  # the status says so
     if fault is not None:
-        sys.stderr.write(f"splice top: {without_controls(fault)}\n")
+        complain("splice top", fault)
     return status
 
 
@@ -78,8 +82,12 @@ def _url(text: str) -> str:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.path != "/":
+    is_server = bool(url.host) and (url.port is None or 0 < url.port < 65536)
+    if url.scheme not in ("http", "https") or not is_server or url.userinfo or url.query or url.path != "/":
         raise ValueError(f"URL: the admin side's is http[s]://HOST:PORT and no more, such as {_DEFAULT_URL}")
+    host = url.raw_host.decode()
+    if ":" not in host:
+        require_host(None, host)
     return str(url)
 
 

@@ -399,11 +399,43 @@ def test_a_refusal_ends_with_1_and_no_escape_sequence_reaches_the_terminal(
     ]
 
 
+FORM = "URL: give it as http://HOST[:PORT]/..., PORT from 1 to 65535, without a user; IPv6 stands in brackets"
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["ftp://h/x"], ["http://h/", "--seconds", "0"], ["http://h/", "--seconds", "soon"]]
+    ("arguments", "says"),
+    [
+        ([], "the following arguments are required: URL; see splice probe --help"),
+        (["--jsno"], "there is no --jsno; did you mean --json?"),
+        (["--secnds", "3", "http://h/"], "there is no --secnds; did you mean --seconds?"),
+        (["ftp://h/x"], "URL: a live URL begins with http://, https://, ws://, wss://, rtmp:// or rtmps://"),
+        (["http://h/", "--seconds"], "--seconds takes a value: --seconds N; see splice probe --help"),
+        (
+            ["http://h/", "--seconds", "0"],
+            "--seconds: takes a number above 0 and at most 86400, not '0'; see splice probe --help",
+        ),
+        (
+            ["http://h/", "--seconds", "soon"],
+            "--seconds: takes a number above 0 and at most 86400, not 'soon'; see splice probe --help",
+        ),
+        (["http://h/", "http://me:secret@h/"], "'http://me:***@h/' is an argument too many; see splice probe --help"),
+        (["http://"], FORM),
+        (["http://h:0/"], FORM),
+        (["http://h:70000/"], FORM),
+        (["http://h:port/"], FORM),
+        (["http://[::1/"], FORM),
+        (["http://me:secret@h/"], FORM),
+        (["rtmp://h:70000/a/b"], "URL: port 70000 is outside 1 to 65535"),
+        (["rtmp://h/a"], "URL: the URL ends at the application; play needs rtmp://host/app/stream"),
+        (["http://a..b/"], "URL: 'a..b' is not a host name or an address"),
+        (["rtmp://a..b/c/d"], "URL: 'a..b' is not a host name or an address"),
+    ],
 )
-def test_a_usage_error_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_usage_error_ends_with_2_and_one_sentence(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: splice probe")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"splice probe: {says}\n")

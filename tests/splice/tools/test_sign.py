@@ -44,6 +44,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     said = capsys.readouterr()
     assert said.out == ""
     assert SECRET not in said.err
+    assert said.err.count("\n") == 1
     return said.err
 
 
@@ -145,13 +146,15 @@ def test_times_have_units(text: str, seconds: int, file: Path, capsys: pytest.Ca
     [
         ("ftp://door/live?app=a&stream=b", "begins with http://"),
         ("door/live?app=a&stream=b", "begins with http://"),
-        ("http:///live?app=a&stream=b", "has a host"),
+        ("http:///live?app=a&stream=b", "is http://HOST[:PORT]/live?app=APP&stream=STREAM, PORT from 1 to 65535"),
+        ("http://door:70000/live?app=a&stream=b", "PORT from 1 to 65535"),
+        ("http://door:0/live?app=a&stream=b", "PORT from 1 to 65535"),
         ("http://door/a/b/c.flv", "the path /a/b/c.flv names no stream"),
         ("http://door/live", "the parameter app is missing"),
         ("http://door/live?app=a&app=b&stream=c", "app is given twice"),
         ("http://door/live?app=a&stream=b#c", "neither spaces nor a #"),
         ("http://door/live?app=a&stream=\u00e9", "only characters of ASCII"),
-        ("http://[door/live?app=a&stream=b", "Invalid IPv6 URL"),
+        ("http://[door/live?app=a&stream=b", "is http://HOST[:PORT]/live"),
         ("rtmp://door/myapp", "rtmp://HOST/APP/STREAM"),
         ("rtmp://door/a/b/c", "rtmp://HOST/APP/STREAM"),
         ("rtmp://door/a/b?src=x&src=y", "src is given twice"),
@@ -167,16 +170,12 @@ def test_a_url_that_names_no_stream_is_refused(
 @pytest.mark.parametrize(
     ("configuration", "arguments", "says"),
     [
-        ("", ["--config", "door.toml"], "there is no key: name the door's file with --config"),
+        ("", ["--config", "door.toml"], "there is no key in door.toml: name the door's file with --config"),
         (TWO_KEYS, ["--config", "door.toml"], "--kid: the keys of the configuration are k1, here; say which"),
         (TWO_KEYS, ["--config", "door.toml", "--kid", "k3"], "--kid: the keys of the configuration are k1, here"),
         (TWO_KEYS, ["--config", "door.toml", "--kid", "here"], "is for one viewer's address: give it with --address"),
         (CONFIGURATION, ["--config", "door.toml", "--address", VIEWER], "is for no address: leave --address out"),
-        (
-            CONFIGURATION,
-            ["--config", "door.toml", "--address", "door"],
-            "does not appear to be an IPv4 or IPv6 address",
-        ),
+        (CONFIGURATION, ["--config", "door.toml", "--address", "door"], "--address: 'door' is no IP address"),
         (CONFIGURATION, ["--config", "door.toml", "--key", SECRET], "--key takes the place of --config"),
         (CONFIGURATION, ["--key", SECRET], "--key goes with --kid"),
         (CONFIGURATION, ["--key", SECRET, "--kid", "k&1"], "--key goes with --kid"),
@@ -184,6 +183,11 @@ def test_a_url_that_names_no_stream_is_refused(
         (CONFIGURATION, ["--config", "door.toml", "--expires", "0"], "takes a time such as 90s, 30m, 12h or 7d"),
         ("play = 3", ["--config", "door.toml"], "door.toml: play: is a table"),
         ("", ["--config", "missing.toml"], "missing.toml: cannot be read"),
+        ("", [], "there is no key: name the door's file with --config, or give --kid and --key"),
+        ("", ["--key", "", "--kid", "k1"], "--key is empty; give the secret that the door knows by --kid"),
+        ("", ["--key", SECRET, "--kid", "k1", "--expires", "36501d"], "at most 36500d, not '36501d'"),
+        ("", ["--key"], "--key takes a value: --key SECRET"),
+        ("", [f"--kye={SECRET}"], "there is no --kye; did you mean --key?"),
     ],
 )
 def test_a_key_that_cannot_sign_is_said_in_a_sentence(

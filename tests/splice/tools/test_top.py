@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -307,16 +308,35 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as caught:
         main(list(arguments))
     assert caught.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1]
+    (said,) = capsys.readouterr().err.splitlines()
+    return said
 
 
 @pytest.mark.parametrize(
     "url",
-    ["nonsense", "ftp://a", "http://", "http://u:secret@a", "http://a/path", "http://a?b", "http://a:x"],
+    [
+        "nonsense",
+        "ftp://a",
+        "http://",
+        "http://u:secret@a",
+        "http://a/path",
+        "http://a?b",
+        "http://a:x",
+        "http://a:0",
+        "http://a:70000",
+    ],
 )
 def test_what_is_no_url_of_an_admin_side_is_a_usage_error(capsys: pytest.CaptureFixture[str], url: str) -> None:
     said = refused(capsys, url)
     assert said.endswith("URL: the admin side's is http[s]://HOST:PORT and no more, such as http://127.0.0.1:18091")
+
+
+def test_a_name_that_no_resolver_may_be_asked_for_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "http://a..b:18091") == "splice top: 'a..b' is not a host name or an address"
+
+
+def test_a_misspelt_flag_is_told_what_it_was_meant_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "--onec") == "splice top: there is no --onec; did you mean --once?"
 
 
 @pytest.mark.parametrize(
@@ -342,6 +362,16 @@ def test_a_door_that_is_not_there_is_one_sentence_and_status_1(capsys: pytest.Ca
     assert capsys.readouterr().err == (
         "splice top: nobody answers at http://127.0.0.1:1: is the door running, and with --admin on that address?\n"
     )
+
+
+async def test_a_name_that_is_nobodys_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_args: object, **_named: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", nothing)
+    async with DoorClient("http://nowhere.example:18091") as door:
+        with pytest.raises(DoorError, match=r"the name in http://nowhere\.example:18091 cannot be resolved"):
+            await door.look()
 
 
 def test_it_is_one_of_the_doors_tools() -> None:

@@ -446,7 +446,14 @@ def test_more_origins_than_letters_have_names_too(carry: Any) -> None:
 
 def test_comments_hold_no_control_characters(carry: Any) -> None:
     _, (note,) = carry(in_application('exec "x\ny";'))
-    assert "x?y" in note
+    assert r"x\ny" in note
+
+
+def test_a_files_name_holds_no_keys(tmp_path: Path) -> None:
+    (tmp_path / 'x\nlisten = ["1"]\n#\udc80').write_text(in_application(""))
+    toml = imported(tmp_path / 'x\nlisten = ["1"]\n#\udc80')
+    assert "listen" not in tomllib.loads(toml)
+    assert toml.startswith(r'# What x\nlisten = ["1"]\n#\udc80 says, ')
 
 
 @pytest.mark.parametrize(
@@ -473,7 +480,21 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path, capsys: pytest
     error = capsys.readouterr().err
     assert error.startswith("splice import: ")
     assert error.count("\n") == 1
-    assert "No such file" in error
+    assert error.endswith("gone.conf cannot be imported: no such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "the following arguments are required: nginx.conf; see splice import --help"),
+        (["--out", "x"], "there is no --out; see splice import --help"),
+        (["a.conf", "b.conf"], "'b.conf' is an argument too many; see splice import --help"),
+    ],
+)
+def test_a_usage_error_is_one_line(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert capsys.readouterr().err == f"splice import: {says}\n"
 
 
 @pytest.mark.parametrize(("text", "length"), [("10", 10), ("10s", 10), ("1m 30s", 90), ("500ms", 0.5), ("1h", 3600)])
