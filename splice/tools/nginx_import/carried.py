@@ -19,11 +19,13 @@ class Carried:
     Attributes:
         settings: nested tables, as a TOML file has them.
         notes: a sentence for each directive that was left out, with its place.
+        pulled: the applications whose streams default_origin has, each with the `pull` that says so.
     """
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
         self.notes: list[str] = []
+        self.pulled: dict[str, Directive] = {}
 
     def set(self, directive: Directive, key: str, value: object) -> None:
         """Set a key, by its path with dots; the first directive that sets it is the one that counts."""

@@ -19,6 +19,7 @@ from splice.tools.nginx_import.units import seconds
 
 __all__ = ["RTMP_DIRECTIVES", "carry_listen_options", "carry_rtmp", "carry_rules", "leave_out", "listen_address"]
 
+_NAMED: Final = 3  # of the applications that a note is about
 _APPLICATION: Final = re.compile(r"[A-Za-z0-9._~@-]{1,128}")
 
 Carry = Callable[[Carried, str, Directive], None]
@@ -46,10 +47,25 @@ def carry_rtmp(carried: Carried, rtmp: Directive) -> list[str]:
             access[name] = [each for each in application.block or () if each.name in ("allow", "deny")]
             for each in application.block or ():
                 _carry(carried, name, each)
+    _note_default_origin(carried, applications)
     around = chain(*(server.block or () for server in rtmp.all("server")), rtmp.block or ())
     outer = [each for each in around if each.name in ("allow", "deny")]
     _carry_access(carried, outer, access)
     return applications
+
+
+def _note_default_origin(carried: Carried, applications: Iterable[str]) -> None:
+    """nginx pulls for one application; here default_origin is asked for what is missing in any of them."""
+    others = [each for each in dict.fromkeys(applications) if each not in carried.pulled]
+    if not carried.pulled or "" in carried.pulled or not others:
+        return
+    named = ", ".join(others[:_NAMED]) + (" and others" if len(others) > _NAMED else "")
+    origin = carried.settings["default_origin"]
+    carried.leave(
+        next(iter(carried.pulled.values())),
+        f"default_origin answers for every application here, so for {named} too; "
+        f"if it has to be for one alone, take default_origin out and ask by ?src={origin}",
+    )
 
 
 def leave_out(carried: Carried, directive: Directive) -> None:
@@ -192,6 +208,8 @@ def _pull(carried: Carried, app: str, directive: Directive) -> None:
         return
     if carried.settings.setdefault("default_origin", origin) != origin:
         carried.leave(directive, f"another origin is the default_origin: ask for this one by ?src={origin}")
+        return
+    carried.pulled.setdefault(app, directive)
 
 
 def _url(text: str) -> RtmpUrl:

@@ -133,6 +133,31 @@ def test_of_two_pulls_the_second_one_is_an_origin_to_ask_for_by_name(carry: Any)
     assert "ask for this one by ?src=b" in notes[0]
 
 
+def several(**directives: str) -> str:
+    applications = "".join(f"application {name} {{ {text} }}" for name, text in directives.items())
+    return f"rtmp {{ server {{ listen 1935; {applications} }} }}"
+
+
+def test_a_pull_of_one_application_among_several_is_said_to_answer_for_all(carry: Any) -> None:
+    keys, notes = carry(several(cams="pull rtmp://b.example.org;", shows="live on;", news="live on;"))
+    assert keys["default_origin"] == "a"
+    assert notes == [
+        "nginx.conf:1: pull rtmp://b.example.org: default_origin answers for every application here, so for shows, news "
+        "too; if it has to be for one alone, take default_origin out and ask by ?src=a"
+    ]
+    _, (note,) = carry(
+        several(cams="pull rtmp://b.example.org;", a="", b="", c="", d="pull rtmp://b.example.org;", e="")
+    )
+    assert "so for a, b, c and others too" in note
+
+
+def test_where_all_applications_pull_from_one_server_nothing_is_to_be_said(carry: Any) -> None:
+    keys, notes = carry(several(cams="pull rtmp://b.example.org;", shows="pull rtmp://b.example.org;"))
+    assert (keys["default_origin"], notes) == ("a", [])
+    outside = "rtmp { server { listen 1935; pull rtmp://b.example.org/live; application cams { live on; } } }"
+    assert carry(outside)[1] == []
+
+
 def test_a_pull_of_one_stream_is_never_shown_in_the_place_of_another(carry: Any) -> None:
     keys, notes = carry(in_application("pull rtmp://b.example.org/cam/front name=door static;"))
     assert keys["origins"] == {
