@@ -142,8 +142,8 @@ def test_a_pull_of_one_application_among_several_is_said_to_answer_for_all(carry
     keys, notes = carry(several(cams="pull rtmp://b.example.org;", shows="live on;", news="live on;"))
     assert keys["default_origin"] == "a"
     assert notes == [
-        "nginx.conf:1: pull rtmp://b.example.org: default_origin answers for every application here, so for shows, news "
-        "too; if it has to be for one alone, take default_origin out and ask by ?src=a"
+        "nginx.conf:1: pull rtmp://b.example.org: default_origin answers for every application here, so for shows, "
+        "news too; if it has to be for one alone, take default_origin out and ask by ?src=a"
     ]
     _, (note,) = carry(
         several(cams="pull rtmp://b.example.org;", a="", b="", c="", d="pull rtmp://b.example.org;", e="")
