@@ -97,7 +97,7 @@ def _parser() -> CommandLine:
     parser = CommandLine(
         "splice",
         "One door in front of many live-stream origins.",
-        "Without origins and without a configuration file, the door runs its demo. "
+        "With --listen alone, and no configuration file, the door runs its demo. "
         f"Beside the door: splice {' | '.join(sorted(TOOLS))}, each with a --help of its own.",
     )
     add = parser.add_argument

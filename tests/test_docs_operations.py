@@ -25,9 +25,9 @@ def test_every_event_of_the_log_is_explained_and_no_other() -> None:
     assert set(re.findall(r"`([a-z_.]+)`", rows("| event |"))) == logged
 
 
-def test_every_reason_of_a_viewers_end_is_explained() -> None:
+def test_every_reason_of_an_end_is_explained() -> None:
     explained = set(re.findall(r"`([a-z_]+)`", rows("| `reason` of an end |")))
-    assert explained == set(EndReason) - {EndReason.PUBLISHER_LEFT, EndReason.REPLACED}
+    assert explained == set(EndReason)
 
 
 def test_every_alert_is_explained_and_no_other() -> None:

@@ -40,7 +40,7 @@ class Settings(Table):
         ListenAddresses,
         Field(
             min_length=1,
-            description="[HOST:]PORT of the media door; no HOST: all addresses",
+            description="[HOST:]PORT where viewers come; no HOST: all addresses. Without a file, say it by --listen",
             json_schema_extra=NEEDS_RESTART,
         ),
     ] = ("18090",)

@@ -59,8 +59,9 @@ class OriginSettings(Table):
     url: Annotated[
         OriginUrl,
         Field(
-            description="http://host[:port], or rtmp://host[:port]; by TLS https:// and rtmps://. What stands behind "
-            "the port is this URL's own target; user:password@ goes to http:// and https:// as Basic authorization",
+            description="http://host[:port], or rtmp://host[:port]; by TLS https:// and rtmps://. Without a port it is "
+            "80 or 1935, by TLS 443. What stands behind it is this URL's own target; user:password@ goes to http:// "
+            "and https:// as Basic authorization",
             examples=["http://10.0.0.8:8080"],
         ),
     ] = ""
@@ -85,7 +86,7 @@ class OriginSettings(Table):
     ] = ""
     keep: Annotated[
         StreamNames,
-        Field(description="APP/STREAM, or a list of them: what a relay pulls without viewers, and again and again"),
+        Field(description="APP/STREAM, or a list of them: what a relay pulls without viewers too, and again when lost"),
     ] = ()
     ports: Annotated[Ports, Field(description="values of port= that are let through; empty: any")] = ()
     tls_ca: Annotated[
@@ -184,7 +185,7 @@ class Timeouts(Table):
 class AdminSettings(Table):
     """Who may use the admin side; from loopback it takes no token."""
 
-    token: Annotated[Secret, Field(description="asked for from every address but loopback's")] = SecretStr("")
+    token: Annotated[Secret, Field(description="required from every address except loopback")] = SecretStr("")
     token_file: Annotated[SecretFile, Field(description="a file that holds the token, in its place")] = ""
     allowed_hosts: Annotated[
         HostNames, Field(description="names that it answers to beside loopback's and its own address")
