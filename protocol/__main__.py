@@ -14,20 +14,21 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from protocol import _tool_rtmp
+from protocol._tool_flags import USAGE_ERROR, ToolFlags, complain
 from protocol._tool_flv import FlvReport
 
 __all__ = ["main"]
 
+_PROG: Final = "python -m protocol"
 _READ_BYTES: Final = 65536
 _DAMAGED: Final = 1
-_USAGE: Final = 2
 _INTERRUPTED: Final = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one tool; the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m protocol", description="Tools of the FLV, AMF and RTMP kit.")
+    parser = ToolFlags(prog=_PROG, description="Tools of the FLV, AMF and RTMP kit.")
     parser.add_argument("tool", choices=sorted(_TOOLS), help="what to read")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="the tool's own arguments")
     chosen = parser.parse_args(arguments)
@@ -46,8 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _flv(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m protocol flv", description="Print a line for every tag of an FLV file, and a summary."
+    parser = ToolFlags(
+        prog=f"{_PROG} flv", description="Print a line for every tag of an FLV file, and a summary.", allow_abbrev=False
     )
     parser.add_argument("file", metavar="FILE|-", help="the file; - reads standard input, a live stream too")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -92,8 +93,8 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _usage_error(sentence: str) -> int:
-    print(f"python -m protocol: {sentence}", file=sys.stderr)
-    return _USAGE
+    complain(_PROG, sentence)
+    return USAGE_ERROR
 
 
 def _print(lines: Iterable[str]) -> None:

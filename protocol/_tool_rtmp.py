@@ -4,7 +4,6 @@ The file holds the bytes of one side as TCP carried them, from C0 or S0 on, or w
 Each message becomes a line, and a summary follows. Standard output and the file are all that this touches.
 """
 
-import argparse
 import dataclasses
 import json
 import math
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol._base import NEED_DATA, RemoteProtocolError
+from protocol._tool_flags import USAGE_ERROR, ToolFlags, complain
 from protocol.amf import TypedObject
 from protocol.flv import (
     AudioData,
@@ -40,7 +40,6 @@ __all__ = ["main"]
 
 _WHOLE: Final = 0
 _DAMAGED: Final = 1
-_USAGE: Final = 2
 _TAGS: Final = {MediaKind.AUDIO: "audio", MediaKind.VIDEO: "video", MediaKind.DATA: "script"}
 _MESSAGE_NAMES: Final = {int(known): known.name.lower() for known in MessageType}
 
@@ -51,10 +50,12 @@ def main(arguments: list[str]) -> int:
     """Run the tool; the exit status: 0 for a whole file, 1 for a damaged one, 2 for a usage error.
 
     Raises:
-        SystemExit: as argparse does, for --help (0) and for wrong arguments (2).
+        SystemExit: behind --help (0), and behind wrong arguments (2).
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m protocol rtmp", description="Print the messages of one direction of a captured RTMP connection."
+    parser = ToolFlags(
+        prog="python -m protocol rtmp",
+        description="Print the messages of one direction of a captured RTMP connection.",
+        allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", help="the bytes that one side sent; - is standard input")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -63,8 +64,8 @@ def main(arguments: list[str]) -> int:
     try:
         data = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
     except OSError as error:
-        print(f"python -m protocol rtmp: {options.file}: {error.strerror}", file=sys.stderr)
-        return _USAGE
+        complain(parser.prog, f"cannot read {options.file}: {error.strerror}")
+        return USAGE_ERROR
 
     report = _Report()
     for line in _lines(data, report, has_handshake=not options.chunks):
