@@ -154,7 +154,7 @@ class Access:
             return None
         if not answer.redirects:
             raise AccessRefusedError(403, refusal)
-        hook, to = f"on_{name}", redact(answer.location[:_SHOWN_LOCATION])
+        hook, to = f"on_{name}", redact(answer.location)[:_SHOWN_LOCATION]
         try:
             found = redirected(answer.location, request)
         except RedirectError as error:

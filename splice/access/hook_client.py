@@ -51,7 +51,7 @@ class HookAnswer:
 
     @property
     def redirects(self) -> bool:
-        return 300 <= self.status < 400 and bool(self.location)
+        return 300 <= self.status < 400
 
 
 class HookClient:
@@ -85,7 +85,7 @@ class HookClient:
                     response = await self._send(url, form)
                     # The status is in the answer's head, and the body may be of any size: it is not read.
                     await response.aclose()
-                    return HookAnswer(response.status_code, response.extensions.get("location", ""))
+                    return HookAnswer(response.status_code, response.extensions["location"])
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 raise HookFailedError(_why(error)) from None
         raise HookFailedError(f"no answer within {timeout_s:g} s")

@@ -106,8 +106,10 @@ def _url(location: str, request: PublishRequest) -> RtmpUrl | None:
         return None
     try:
         url = parse_url(location)
-    except LocalProtocolError as error:
-        raise RedirectError(str(error.args[0])) from None
+    except LocalProtocolError:
+        raise RedirectError(
+            "a Location that begins with rtmp:// is rtmp://HOST[:PORT]/APP/NAME, without a space, its port up to 65535"
+        ) from None
     return replace(url, app=url.app or request.app, stream=url.stream or request.stream)
 
 

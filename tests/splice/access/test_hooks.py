@@ -15,7 +15,7 @@ import trustme
 from structlog.testing import capture_logs
 
 from splice.access import Caller, HookCalls, Hooks, PlayRequest, PublishRequest
-from splice.access.hook_client import HookClient
+from splice.access.hook_client import HookAnswer, HookClient
 from splice.stats import EndReason
 from tests.splice.access.hook_server import HookServer, open_hook_server
 
@@ -46,7 +46,9 @@ def descriptors() -> int:
 @asynccontextmanager
 async def open_calls() -> AsyncIterator[HookCalls]:
     async with trio.open_nursery() as nursery:
-        yield HookCalls(nursery, user_agent="splice/test")
+        calls = HookCalls(nursery, user_agent="splice/test")
+        calls.prepare()
+        yield calls
         nursery.cancel_scope.cancel()
 
 
@@ -251,10 +253,20 @@ async def test_the_location_of_an_answer_comes_as_it_was_sent(location: str) -> 
     assert len(server.calls) == 1
 
 
-@pytest.mark.parametrize("answer", ["302 to nowhere", "403"])
-async def test_an_answer_without_a_location_sends_nowhere(answer: str) -> None:
+@pytest.mark.parametrize(("answer", "redirects"), [("302 to nowhere", True), ("403", False)])
+async def test_an_answer_without_a_location_sends_nowhere(answer: str, redirects: bool) -> None:
     async with open_hook_server(answer) as server, open_calls() as calls:
-        assert not (await calls.ask(hooks(server), "publish", request())).redirects
+        said = await calls.ask(hooks(server), "publish", request())
+    assert (said.redirects, said.location) == (redirects, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "allows", "redirects"),
+    [(200, True, False), (299, True, False), (300, False, True), (399, False, True), (400, False, False)],
+)
+def test_the_first_digit_says_what_an_answer_means(status: int, allows: bool, redirects: bool) -> None:
+    answer = HookAnswer(status, "test")
+    assert (answer.allows, answer.redirects) == (allows, redirects)
 
 
 async def test_a_cookie_is_not_kept() -> None:
@@ -298,8 +310,8 @@ class Sitting:
         self.ended_by = reason
 
 
-def updating(server: HookServer, **changed: Any) -> Hooks:
-    return Hooks({"update": server.url}, timeout_s=0.2, allow_on_failure=False, update_s=0.05, **changed)
+def updating(server: HookServer, *, timeout_s: float = 5) -> Hooks:
+    return Hooks({"update": server.url}, timeout_s=timeout_s, allow_on_failure=False, update_s=0.05)
 
 
 WATCHING = PlayRequest(
@@ -337,7 +349,7 @@ async def test_no_answer_to_an_update_ends_nobody_and_is_said_once(answer: str) 
     sitting = Sitting()
     with capture_logs() as log:
         async with open_hook_server(answer) as server, open_calls() as calls:
-            with calls.updated(updating(server), WATCHING, sitting):
+            with calls.updated(updating(server, timeout_s=0.3), WATCHING, sitting):
                 await server.all_left(2)
                 server.answer = "200"
                 await server.all_left(3)
@@ -350,7 +362,7 @@ async def test_no_answer_to_an_update_ends_nobody_and_is_said_once(answer: str) 
 
 async def test_a_session_that_ends_takes_its_update_along() -> None:
     async with open_hook_server("hang") as server, open_calls() as calls:
-        with calls.updated(Hooks({"update": server.url}, 60, False, update_s=0.05), WATCHING, Sitting()):
+        with calls.updated(updating(server, timeout_s=60), WATCHING, Sitting()):
             await server.called(1)
         await server.all_left(1)
 

@@ -63,6 +63,7 @@ async def test_a_publisher_of_a_secret_name_is_watched_under_its_public_one() ->
         assert [live.stream for live, _ in house.hub] in ([], ["public"])
     (redirected,) = [event for event in log if event["event"] == "hook.redirected"]
     assert (redirected["hook"], redirected["to"]) == ("on_publish", "public")
+    assert redirected["id"] == server.calls[0]["clientid"]
     assert SECRET not in str([event for event in log if event["event"].startswith(("publisher.", "hook."))])
     # As nginx-rtmp has it: the end is told of what was asked for.
     ends = [(call["call"], call["name"], call.get("token")) for call in server.calls if "publish" in call["call"]]
@@ -138,10 +139,20 @@ async def test_a_name_that_is_taken_is_refused_by_that_name() -> None:
         assert SECRET not in refused.description
 
 
-BAD = ["a/b", "..", "http://127.0.0.1/test", "rtmp://169.254.169.254/latest/meta", "rtmp://user:geheim@elsewhere/a/b"]
+BAD = {
+    "no name": "a/b",
+    "no name of a stream": "..",
+    "too long": "x" * 5000,
+    "nothing": "302 to nowhere",
+    "another scheme": "http://127.0.0.1/test",
+    "another server": "rtmp://169.254.169.254/latest/meta",
+    "a password": "rtmp://user:geheim@elsewhere/a/b",
+    "a password beside what is no URL": "rtmp://user:geheim@elsewhere/a b",
+    "a long password": f"rtmp://user:{'geheim' * 40}@elsewhere/a/b",
+}
 
 
-@pytest.mark.parametrize("location", BAD)
+@pytest.mark.parametrize("location", BAD.values(), ids=BAD)
 async def test_who_is_sent_where_the_door_does_not_go_is_refused_with_a_sentence(location: str) -> None:
     async with open_hooked() as (server, house):
         server.answer = location
@@ -157,7 +168,9 @@ async def test_who_is_sent_where_the_door_does_not_go_is_refused_with_a_sentence
             await server.called(6)
     said = [event for event in log if event["event"] == "hook.misdirected"]
     assert [event["hook"] for event in said] == ["on_play", "on_play", "on_publish"]
+    assert [event["id"] for event in said] == [call["clientid"] for call in server.calls if "done" not in call["call"]]
     assert all(event["error"] for event in said)
+    assert all(len(event["to"]) <= 200 for event in said)
     assert "geheim" not in str(log)
     # The program has let them in, as it thinks.
     assert sorted(call["call"] for call in server.calls) == sorted(

@@ -132,7 +132,7 @@ async def test_those_who_have_gone_are_forgotten_long_before_their_visit(autojum
                 with rounds.visited(Visits().visit, 86400):
                     pass
                 assert len(rounds._queue) <= 3
-            assert len(rounds) == 1
+                assert len(rounds) == 1
     assert trio.current_time() == 0
 
 

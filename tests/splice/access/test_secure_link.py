@@ -30,6 +30,7 @@ def refusal(asked: PlayRequest, expression: str = EXPRESSION, *, now: float = NO
     with pytest.raises(AccessRefusedError) as caught:
         check(asked, expression, now=now)
     assert "secret" not in str(caught.value)
+    assert caught.value.detail[:1].islower()  # the doors give a sentence its capital
     return caught.value
 
 
@@ -52,6 +53,7 @@ def test_the_example_of_nginx_s_documentation_passes() -> None:
         ("$arg_expires$arg_src.", request("src=a", src="a"), f"{EXPIRES}a."),
         ("$arg_expires $arg_user $arg_none", request("user=%C3%A9"), f"{EXPIRES} %C3%A9 "),
         ("$arg_expires $arg_USER", request("user=x"), f"{EXPIRES} x"),
+        ("$arg_expires $arg_user", request("user=\udcff", path="rtmp"), f"{EXPIRES} ?"),  # a byte that is not UTF-8
         ("$arg_expires$arg_src.", request(""), f"{EXPIRES}."),
         ("$arg_expires $uri", request("", path="rtmp"), f"{EXPIRES} /myapp/test"),
         ("$arg_expires $uri$arg_src", request("src=a", path="rtmp", src="a"), f"{EXPIRES} /myapp/testa"),
@@ -84,25 +86,26 @@ def test_a_link_is_good_up_to_its_last_second_and_then_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"),
+    ("arguments", "status", "says"),
     [
-        ("", 401),
-        (f"expires={EXPIRES}", 401),
-        (f"md5=AAAAAAAAAAAAAAAAAAAAAA&expires={EXPIRES}", 401),
-        (f"md5=&expires={EXPIRES}", 401),
-        (f"md5=%%%&expires={EXPIRES}", 401),
-        (f"md5=\ud800&expires={EXPIRES}", 401),
-        ("md5=AAAAAAAAAAAAAAAAAAAAAA", 400),
-        ("md5=AAAAAAAAAAAAAAAAAAAAAA&expires=", 400),
-        ("md5=AAAAAAAAAAAAAAAAAAAAAA&expires=-1", 400),
-        ("md5=AAAAAAAAAAAAAAAAAAAAAA&expires=" + "9" * 13, 400),
-        (f"md5=AAAAAAAAAAAAAAAAAAAAAA&md5=A&expires={EXPIRES}", 400),
-        (f"md5=AAAAAAAAAAAAAAAAAAAAAA&expires=1&%65xpires={EXPIRES}", 400),
-        (f"MD5=AAAAAAAAAAAAAAAAAAAAAA&expires={EXPIRES}", 400),
+        ("", 401, "to secured links alone"),
+        (f"expires={EXPIRES}", 401, "to secured links alone"),
+        (f"md5=AAAAAAAAAAAAAAAAAAAAAA&expires={EXPIRES}", 401, "the md5 was made for another link"),
+        (f"md5=&expires={EXPIRES}", 401, "the md5 was made for another link"),
+        (f"md5=%%%&expires={EXPIRES}", 401, "the md5 was made for another link"),
+        (f"md5=\ud800&expires={EXPIRES}", 401, "the md5 was made for another link"),
+        ("md5=AAAAAAAAAAAAAAAAAAAAAA", 400, "has expires, the seconds since 1970"),
+        ("md5=AAAAAAAAAAAAAAAAAAAAAA&expires=", 400, "has expires, the seconds since 1970"),
+        ("md5=AAAAAAAAAAAAAAAAAAAAAA&expires=-1", 400, "has expires, the seconds since 1970"),
+        ("md5=AAAAAAAAAAAAAAAAAAAAAA&expires=" + "9" * 13, 400, "has expires, the seconds since 1970"),
+        (f"md5=AAAAAAAAAAAAAAAAAAAAAA&md5=A&expires={EXPIRES}", 400, "md5 is given twice"),
+        (f"md5=AAAAAAAAAAAAAAAAAAAAAA&expires=1&%65xpires={EXPIRES}", 400, "expires is given twice"),
+        (f"MD5=AAAAAAAAAAAAAAAAAAAAAA&expires={EXPIRES}", 400, "write the parameter's name as md5"),
     ],
 )
-def test_what_is_missing_doubled_or_wrong_is_refused(arguments: str, status: int) -> None:
-    assert refusal(request(arguments)).status == status
+def test_what_is_missing_doubled_or_wrong_is_refused(arguments: str, status: int, says: str) -> None:
+    error = refusal(request(arguments))
+    assert (error.status, says in error.detail) == (status, True)
 
 
 def test_an_argument_of_the_expression_that_stands_twice_is_refused() -> None:
@@ -129,4 +132,5 @@ def test_an_argument_beside_a_path_names_no_origin_either() -> None:
 def test_an_rtmp_player_cannot_turn_a_link_to_another_origin() -> None:
     signed = link(f"{EXPIRES}/myapp/test127.0.0.1 secret")
     check(request(signed, path="rtmp"))
-    assert refusal(request(f"src=b&{signed}", path="rtmp", src="b")).status == 401
+    error = refusal(request(f"src=b&{signed}", path="rtmp", src="b"))
+    assert (error.status, "ask for the stream without it" in error.detail) == (401, True)
