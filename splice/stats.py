@@ -74,35 +74,28 @@ class Meter(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Viewer:
-    """One viewer that was let in.
+class _Client:
+    """What a viewer and a publisher have in common.
 
     Attributes:
         id: opaque, unique in this process.
         peer: the socket's other end, `address:port`.
         address: the client's address: the peer's, or what a trusted proxy said.
-        route: "splice" or "hub".
-        origin: the configured name; None on the hub route.
-        protocol: "http-flv", "ws-flv" or "rtmp".
-        bytes: what its kernel socket has taken of the stream.
         started_at: in Trio's time, seconds.
-        first_byte_s: how many seconds after that the stream's first bytes were on their way; None: not yet.
-        clock: gives the live stream's time in milliseconds, once it watches one; None: not known.
+        clock: gives the live stream's time in milliseconds; None: not known.
         program: what the client calls itself, by RTMP's flashVer or HTTP's User-Agent.
-        scope: everything that serves this viewer runs inside.
+        ended_by: why the door itself ended it; None: it did not.
+        scope: everything that serves this client runs inside.
     """
 
     id: str
     peer: str
     address: str
-    route: str
-    origin: str | None
     app: str
     stream: str
     protocol: str
     bytes: int = 0
     started_at: float = field(default_factory=trio.current_time)
-    first_byte_s: float | None = None
     clock: Callable[[], int] | None = None
     program: str = ""
     ended_by: EndReason | None = None
@@ -117,6 +110,29 @@ class Viewer:
         """Where in its stream it is, in milliseconds; 0 where that is not known, as on the splice route."""
         return 0 if self.clock is None else self.clock()
 
+    def end(self, reason: EndReason) -> None:
+        """Cancel what serves this client; the first reason stands."""
+        if self.ended_by is None:
+            self.ended_by = reason
+        self.scope.cancel()
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Viewer(_Client):
+    """One viewer that was let in.
+
+    Attributes:
+        route: "splice" or "hub".
+        origin: the configured name; None on the hub route.
+        protocol: "http-flv", "ws-flv" or "rtmp".
+        bytes: what its kernel socket has taken of the stream.
+        first_byte_s: how many seconds after `started_at` the stream's first bytes were on their way; None: not yet.
+    """
+
+    route: str
+    origin: str | None
+    first_byte_s: float | None = None
+
     @property
     def figures(self) -> dict[str, float | None]:
         """What `viewer.end` says of a viewer."""
@@ -127,12 +143,6 @@ class Viewer:
         """Say that the stream's first bytes are on their way, and what its clock is."""
         self.first_byte_s = self.seconds
         self.clock = clock
-
-    def end(self, reason: EndReason) -> None:
-        """Cancel what serves this viewer; the first reason stands."""
-        if self.ended_by is None:
-            self.ended_by = reason
-        self.scope.cancel()
 
 
 _Counted: TypeAlias = str | tuple[str | None, str, str] | tuple[str] | tuple[str, str]
@@ -236,48 +246,13 @@ class Viewers:
 
 
 @dataclass(slots=True, eq=False)
-class Publisher:
+class Publisher(_Client):
     """Whoever brings a stream: an RTMP publisher, or a pull of ours.
 
     Attributes:
-        id: opaque, unique in this process.
-        peer: the socket's other end, `address:port`.
-        address: the client's address.
         protocol: "rtmp", or of a pull "rtmp-pull" or "http-flv-pull".
         bytes: media received.
-        started_at: in Trio's time, seconds.
-        clock: gives the live stream's time in milliseconds; None: not known.
-        program: what the client calls itself, by RTMP's flashVer.
-        scope: everything that serves this publisher runs inside.
     """
-
-    id: str
-    peer: str
-    address: str
-    app: str
-    stream: str
-    protocol: str
-    bytes: int = 0
-    started_at: float = field(default_factory=trio.current_time)
-    clock: Callable[[], int] | None = None
-    program: str = ""
-    ended_by: EndReason | None = None
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-
-    @property
-    def seconds(self) -> float:
-        return trio.current_time() - self.started_at
-
-    @property
-    def clock_ms(self) -> int:
-        """Where in its stream it is, in milliseconds; 0 where that is not known."""
-        return 0 if self.clock is None else self.clock()
-
-    def end(self, reason: EndReason) -> None:
-        """Cancel what serves this publisher; the first reason stands."""
-        if self.ended_by is None:
-            self.ended_by = reason
-        self.scope.cancel()
 
 
 class Publishers:
