@@ -20,7 +20,7 @@ from splice.listeners import ListenError
 from splice.logs import LEVELS, configure_logs
 from splice.server import DEMO_ORIGIN, serve
 from splice.spelling import meant
-from splice.supervisor import tell_ready
+from splice.supervisor import hold_signals, tell_ready
 from splice.tools import TOOLS
 
 __all__ = ["main"]
@@ -55,7 +55,9 @@ def _run(arguments: list[str]) -> int:
             near = meant(name, sorted(TOOLS))
             instead = f"there are {', '.join(sorted(TOOLS))}" if near is None else f"did you mean splice {near}?"
             parser.refuse(f"there is no command {masked(name)!r}; {instead}")
-    return _open_door(parser, parser.read(arguments))
+    flags = parser.read(arguments)
+    with hold_signals():
+        return _open_door(parser, flags)
 
 
 def _open_door(parser: CommandLine, flags: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from splice.pump import open_pump
 from splice.rooms import DEMO_ORIGIN, Rooms, load_certificate
 from splice.rules import kept_streams, relayed_origins
 from splice.stats import EndReason
+from splice.supervisor import let_signals_in
 
 if TYPE_CHECKING:
     from splice.admin import Admin
@@ -130,6 +131,7 @@ class Server:
         async with trio.open_nursery() as connections:
             doors = list(self._doors(listeners, connections))
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+                let_signals_in()
                 async with trio.open_nursery() as accepting:
                     for listener, start in doors:
                         accepting.start_soon(accept_forever, listener, start)

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -37,11 +38,13 @@ class FakeDoor:
         self.ready_at = "0.0.0.0:18090"
         self.admin_at = "127.0.0.1:18091"
         self.reload: Callable[[], Settings] = Settings
+        self.held: set[int] = set()
 
     async def serve(
         self, settings: Settings, *, demo: bool, reload: Callable[[], Settings], on_ready: Callable[[str, str], None]
     ) -> int:
         self.settings, self.demo, self.reload = settings, demo, reload
+        self.held = set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         on_ready(self.ready_at, self.admin_at)
         if self.error:
             raise self.error
@@ -264,6 +267,12 @@ def test_systemd_is_told_when_viewers_may_come(door: FakeDoor, tmp_path: Path, m
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         exit_status(*LISTEN)
         assert supervisor.recv(100) == b"READY=1"
+
+
+def test_a_stop_or_a_reload_waits_for_a_door_that_starts(door: FakeDoor) -> None:
+    exit_status(*LISTEN)
+    assert door.held == {signal.SIGTERM, signal.SIGHUP}
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
 def test_without_a_demo_nothing_is_to_be_played(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from splice import __version__
 from splice.config import ConfigError, Settings
 from splice.listeners import ListenError
 from splice.server import serve
+from splice.supervisor import hold_signals
 
 WATCH_DEMO = "/live?src=demo&app=demo&stream=clock"
 SOON_S = 5  # what takes no time at all, on a busy machine
@@ -217,6 +218,20 @@ async def test_a_draining_door_lets_viewers_go_on_and_ends_when_the_last_has_lef
             await viewer.aclose()
         assert await door.exit_status() == 0
     assert [event["reason"] for event in door.events("viewer.end")] == ["viewer_left"] * 2
+
+
+async def test_a_stop_that_came_before_the_door_was_ready_is_a_stop_in_order() -> None:
+    with hold_signals():
+        signal.raise_signal(signal.SIGTERM)
+        try:
+            async with a_door() as door:
+                assert await door.exit_status() == 0
+        finally:
+            signal.sigtimedwait([signal.SIGTERM], 0)  # nobody has taken it: it would end the tests
+    assert [event["event"] for event in door.log.entries if event["event"] in ("ready", "draining")] == [
+        "ready",
+        "draining",
+    ]
 
 
 async def test_beside_another_door_a_drain_waits_a_moment_for_who_has_just_come() -> None:
