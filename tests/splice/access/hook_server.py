@@ -64,6 +64,7 @@ ANSWERS: dict[str, Answer] = {
     "302 with a cookie": _status(302, b"Location: test", b"Set-Cookie: a=b"),
     "400": _status(400),
     "403": _status(403),
+    "404": _status(404),
     "500": _status(500),
     "hang": _hang,
     "die": _die,
