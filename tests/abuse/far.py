@@ -1,35 +1,43 @@
-"""An origin far away, on a bad network: a lossy relay of our own in this process, or netem in a network namespace.
+"""An origin far away, on a bad network: a lossy relay above TCP, or packets lost, late and out of order below it.
 
-door --TCP--> LossyRelay --TCP--> the demo's origin, in the test's process             for every machine
-door --veth, tc netem--> namespace: the demo's origin, a process of its own            Linux, root
+door --TCP--> LossyRelay --TCP--> the demo's origin                                   every machine
+door --TUN--> Wire --TUN--> namespace: the demo's origin                              Linux, root
+door --TUN, tc netem--> Wire --TUN, tc netem--> namespace: the demo's origin          where the kernel has netem besides
 """
 
-import os
 import random
 import socket
 import struct
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+import pytest
 import trio
 
 from splice.demo import DemoOrigin
-from tests.e2e.processes import need, running
+from tests.abuse.cable import Cable, DisciplineError, cable
+from tests.abuse.wire import Weather
 
-__all__ = ["WEATHERS", "Far", "lossy_relay", "namespace"]
+__all__ = ["DISCIPLINES", "LOSSY_RELAY", "WEATHERS", "Far", "LossyRelay", "far_origin", "need_network", "worsen"]
 
-_TREE = Path(__file__).parents[2]
 _READ_BYTES = 64 * 1024
 
+LOSSY_RELAY = "lossy relay"
 
 WEATHERS = {
-    "netem": ("netem", "delay", "40ms", "15ms", "loss", "2%", "reorder", "10%", "50%"),
-    "tbf": ("tbf", "rate", "3mbit", "burst", "4kb", "latency", "20ms"),
+    "wire: loss": Weather(loss=0.02),
+    "wire: delay": Weather(delay_ms=80, jitter_ms=20),
+    "wire: reordering": Weather(delay_ms=20, reorder=0.25),
+    "wire: all three": Weather(delay_ms=40, jitter_ms=15, loss=0.02, reorder=0.1),
 }
-"""Kinds of queueing discipline, and what is asked of each."""
+"""What the tests' own wire does to packets, by the network's name."""
+
+DISCIPLINES = {
+    **{name.replace("wire", "netem"): weather.netem for name, weather in WEATHERS.items()},
+    "tbf: a bottleneck": ("tbf", "rate", "3mbit", "burst", "4kb", "latency", "20ms"),
+}
+"""What the kernel does to them, by the network's name: `tc`'s words for each queueing discipline."""
 
 
 class Far(Protocol):
@@ -41,13 +49,13 @@ class Far(Protocol):
 
     url: str
 
-    async def worsen(self) -> None:
+    def worsen(self) -> None:
         """Let bytes be late, out of order or lost, from now on."""
 
-    async def pull_cable(self) -> None:
+    def pull_cable(self) -> None:
         """Let nothing pass, and say so to nobody."""
 
-    async def plug_in(self) -> None:
+    def plug_in(self) -> None:
         """Let it pass again."""
 
 
@@ -67,14 +75,14 @@ class LossyRelay:
         self._plugged.set()
         self._connections: set[trio.CancelScope] = set()
 
-    async def worsen(self) -> None:
+    def worsen(self) -> None:
         self._delay_s = 0.08
         self._piece_bytes = 3000
 
-    async def pull_cable(self) -> None:
+    def pull_cable(self) -> None:
         self._plugged = trio.Event()
 
-    async def plug_in(self) -> None:
+    def plug_in(self) -> None:
         self._plugged.set()
 
     def cut(self) -> None:
@@ -124,52 +132,62 @@ async def lossy_relay() -> AsyncIterator[LossyRelay]:
         nursery.cancel_scope.cancel()
 
 
-class Namespace:
-    """A cable's two ends: `near` here, eth0 in the network namespace `name`."""
+class FarAway:
+    """The demo's origin at the far end of a cable."""
 
-    def __init__(self, name: str, near: str, url: str, weather: tuple[str, ...]) -> None:
-        self.url = url
-        self._name = name
-        self._near = near
-        self._weather = weather
+    def __init__(self, cable: Cable, port: int, network: str) -> None:
+        self.url = f"http://{cable.address}:{port}"
+        self._cable = cable
+        self._network = network
 
-    async def worsen(self) -> None:
-        await _run("tc", "qdisc", "replace", "dev", self._near, "root", *self._weather)
-        await _run("tc", "-n", self._name, "qdisc", "replace", "dev", "eth0", "root", *self._weather)
+    def worsen(self) -> None:
+        worsen(self._cable, self._network)
 
-    async def pull_cable(self) -> None:
-        await _run("ip", "-n", self._name, "link", "set", "eth0", "down")
+    def pull_cable(self) -> None:
+        self._cable.wire.pull()
 
-    async def plug_in(self) -> None:
-        await _run("ip", "-n", self._name, "link", "set", "eth0", "up")
+    def plug_in(self) -> None:
+        self._cable.wire.plug_in()
 
 
 @asynccontextmanager
-async def namespace(kind: str) -> AsyncIterator[Namespace]:
-    """The demo's origin in a network namespace of its own, which is gone afterwards. Needs root.
+async def _far_away(network: str) -> AsyncIterator[FarAway]:
+    with cable() as to_far:
+        listener = to_far.at_far_end(socket.create_server, ("", 0))
+        port = listener.getsockname()[1]
+        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(to_far.wire.carry)
+            nursery.start_soon(trio.serve_listeners, DemoOrigin().handle, listeners)
+            yield FarAway(to_far, port, network)
+            nursery.cancel_scope.cancel()
 
-    Args:
-        kind: of `WEATHERS`.
+
+def worsen(cable: Cable, network: str) -> None:
+    """Let a cable do from now on what the network of this name does, of `WEATHERS` or `DISCIPLINES`.
+
+    Raises:
+        DisciplineError: this kernel is built without what that needs.
     """
-    number = os.getpid() % 16384
-    name, near = f"splice-abuse-{number}", f"spl{number}"
-    here, there = (f"10.231.{number // 64}.{number % 64 * 4 + host}" for host in (1, 2))  # a /30 of this process's own
-    await _run("ip", "netns", "add", name)
+    if network in WEATHERS:
+        cable.wire.weather = WEATHERS[network]
+    else:
+        cable.queue_by(*DISCIPLINES[network])
+
+
+def far_origin(network: str) -> AbstractAsyncContextManager[Far]:
+    """The demo's origin behind the network of this name: the lossy relay, or one of `WEATHERS` or `DISCIPLINES`."""
+    return lossy_relay() if network == LOSSY_RELAY else _far_away(network)
+
+
+def need_network(network: str) -> None:
+    """Skip the test, with a reason, where this machine cannot have this network."""
+    if network == LOSSY_RELAY:
+        return
     try:
-        await _run("ip", "link", "add", near, "type", "veth", "peer", "name", "eth0", "netns", name)
-        await _run("ip", "address", "add", f"{here}/30", "dev", near)
-        await _run("ip", "link", "set", near, "up")
-        await _run("ip", "-n", name, "address", "add", f"{there}/30", "dev", "eth0")
-        for device in ("lo", "eth0"):
-            await _run("ip", "-n", name, "link", "set", device, "up")
-        command = ("ip", "netns", "exec", name, sys.executable, "-m", "tests.abuse.far_origin", there)
-        async with running(*command, name="the far origin", cwd=_TREE, env={"PYTHONUNBUFFERED": "1"}) as origin:
-            port = (await origin.printed(r"^port (\d+)$")).group(1)
-            yield Namespace(name, near, f"http://{there}:{port}", WEATHERS[kind])
-    finally:
-        with trio.CancelScope(shield=True), trio.move_on_after(5):
-            await _run("ip", "netns", "delete", name)  # the cable goes with it
-
-
-async def _run(*command: str) -> None:
-    await trio.run_process([need(command[0]), *command[1:]], capture_stdout=True, capture_stderr=True)
+        with cable() as probe:
+            worsen(probe, network)
+    except DisciplineError as error:
+        pytest.skip(f"this machine's kernel is built without {error}")
+    except OSError as error:
+        pytest.skip(f"a cable into a network namespace needs root and /dev/net/tun (`sudo make abuse`): {error}")
