@@ -35,16 +35,15 @@ _ACCEPTS_PER_TURN: Final = 64
 _PAUSE_S: Final = 0.1
 _TRIES_FOR_ONE_PORT: Final = 16
 
-# accept(2): the process or the system has run out of something. It passes when somebody leaves; until then the kernel
-# keeps who comes in the backlog.
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# accept(2): errors of one connection that was gone before it was taken, or was refused by a firewall.
-_GONE: Final = frozenset(
-    {
-        errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN,
-        errno.ENONET, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT,
-    }
+# accept(2): errors of one connection, which was gone before it was taken or refused by a firewall. Systems differ.
+_GONE_NAMES: Final = (
+    "ECONNABORTED", "ECONNRESET", "EPERM", "EPROTO", "ENETDOWN", "ENOPROTOOPT", "EHOSTDOWN", "ENONET", "EHOSTUNREACH",
+    "EOPNOTSUPP", "ENETUNREACH", "ETIMEDOUT",
 )  # fmt: skip
+_GONE: Final = frozenset(getattr(errno, name) for name in _GONE_NAMES if hasattr(errno, name))
+# accept(2): the listener itself is none any more. All other errors, of which EMFILE, ENFILE, ENOBUFS and ENOMEM are the
+# known ones, pass when somebody leaves; until then the kernel keeps who comes in the backlog.
+_OUR_FAULT: Final = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
 
 _ANY_HOST: Final[dict[int, str]] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 -- all is what was asked for
 _NAMED_TWICE: Final = "the port is named twice; name it once"
@@ -131,19 +130,19 @@ def stop_listening(listener: socket.socket, start: StartOne) -> None:
 
 
 def _accept_waiting(listener: socket.socket, start: StartOne, *, at_most: int) -> bool:
-    """Accept those who wait; False: there are no descriptors left for them, or no memory."""
+    """Accept those who wait; False: it cannot be done now, for want of descriptors, memory or something else."""
     for _ in range(at_most):
         try:
             accepted, peer = listener.accept()
         except BlockingIOError:
             break
         except OSError as error:
-            if error.errno in _EXHAUSTED:
-                _log.warning("accept.paused", error=error.strerror, seconds=_PAUSE_S)
-                return False
             if error.errno in _GONE:
                 continue
-            raise
+            if error.errno in _OUR_FAULT:
+                raise
+            _log.warning("accept.paused", error=error.strerror, seconds=_PAUSE_S)
+            return False
         accepted.setblocking(False)
         start(accepted, peer)
     return True

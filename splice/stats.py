@@ -14,6 +14,8 @@ from typing import Final, Protocol, TypeAlias
 
 import trio
 
+from splice.households import household
+
 __all__ = [
     "PROGRAM_LENGTH",
     "AppLimits",
@@ -31,7 +33,7 @@ PROGRAM_LENGTH: Final = 256
 
 
 class EndReason(enum.StrEnum):
-    """Why a connection ended; the `reason` of `viewer.end` and, the last two besides, of `publisher.end`."""
+    """Why a connection ended, a `reason` in the log: `viewer.end` has the first eight, `publisher.end` all."""
 
     VIEWER_LEFT = "viewer_left"
     ORIGIN_ENDED = "origin_ended"
@@ -146,7 +148,7 @@ class Viewer(_Client):
 
 
 _Counted: TypeAlias = str | tuple[str | None, str, str] | tuple[str] | tuple[str, str]
-"""What viewers are counted by: an address, a stream (origin, app, stream), an app, an app and an address."""
+"""What viewers are counted by: a household, a stream (origin, app, stream), an app, an app and a household."""
 
 
 class Viewers:
@@ -164,7 +166,12 @@ class Viewers:
         limit_per_stream: int = 0,
         limits_of_app: Callable[[str], AppLimits] = _not_limited,
     ) -> None:
-        """Args: the most in all, of one address and of one stream, 0: no limit of its own; and those by application."""
+        """Args:
+        limit: the most viewers in all.
+        limit_per_address: of one address, or of one network of IPv6; 0: no limit of its own.
+        limit_per_stream: of one stream; 0: no limit of its own.
+        limits_of_app: the same for one application, by its name.
+        """
         self.limit = limit
         self.limit_per_address = limit_per_address
         self.limit_per_stream = limit_per_stream
@@ -192,6 +199,7 @@ class Viewers:
         """
         if len(self._viewers) >= self.limit:
             raise LimitReachedError("this door serves as many viewers as it may; try again in a few seconds")
+        address = household(address)
         if self.limit_per_address and self._counts[address] >= self.limit_per_address:
             raise LimitReachedError("your address has as many viewers as it may; close one of them first")
         if self.limit_per_stream and self._counts[stream] >= self.limit_per_stream:
@@ -216,12 +224,12 @@ class Viewers:
         if not self._viewers:
             self._none_left = trio.Event()
         self._viewers[viewer.id] = viewer
-        app = viewer.app
+        app, address = viewer.app, household(viewer.address)
         counted: tuple[_Counted, ...] = (
-            viewer.address,
+            address,
             (viewer.origin, app, viewer.stream),
             (app,),
-            (app, viewer.address),
+            (app, address),
         )
         self._counts.update(counted)
         try:

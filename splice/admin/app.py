@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from splice.admin.auth import SESSION_COOKIE, SESSION_S, Guard
-from splice.admin.events import EventFeed, EventStream
+from splice.admin.events import EventFeed, EventStream, FeedFullError
 from splice.admin.inventory import House, Inventory
 from splice.admin.metrics import CONTENT_TYPE, Metrics
 from splice.admin.models import (
@@ -71,6 +71,7 @@ def make_app(
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(RefusedChangeError, _refused_change)
+    app.add_exception_handler(FeedFullError, _feed_full)
     app.add_exception_handler(Exception, _bug_problem)
     for router in (
         _lists(inventory),
@@ -207,8 +208,6 @@ def _access(feed: EventFeed, guard: Guard) -> APIRouter:
         },
     )
     async def events() -> Response:
-        if feed.full:
-            raise HTTPException(503, "as many listen as may; close one of them first", {"Retry-After": "5"})
         return EventStream(feed)
 
     @router.post(
@@ -327,6 +326,10 @@ async def _http_problem(_request: Request, error: Exception) -> Response:
 async def _refused_change(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedChangeError)  # noqa: S101 -- as above
     return _problem(error.status, error.detail)
+
+
+async def _feed_full(_request: Request, _error: Exception) -> Response:
+    return _problem(503, "as many listen as may; close one of them first", {"Retry-After": "5"})
 
 
 async def _validation_problem(_request: Request, error: Exception) -> Response:

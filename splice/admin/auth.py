@@ -13,11 +13,12 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Final
 
 import trio
 
+from splice.households import household
 from splice.proxies import ForwardedForError, TrustedProxies
 
 __all__ = ["SESSION_COOKIE", "SESSION_S", "AccessRules", "Caller", "Guard", "RefusedError"]
@@ -176,7 +177,7 @@ class Guard:
         token = caller.token
         if token is None:
             raise _unauthorised("send the token as Authorization: Bearer, or as the cookie of POST /api/v1/session")
-        address = _guesser(caller.client(self.rules.proxies))
+        address = household(caller.client(self.rules.proxies))
         pause_s = self._guesses.pause_s(address)
         if pause_s is None:
             raise RefusedError(
@@ -260,15 +261,6 @@ def _pause_s(places: int) -> float:
 
 def _unauthorised(detail: str, *, attempts: int = 0) -> RefusedError:
     return RefusedError(401, detail, fields={"WWW-Authenticate": 'Bearer realm="splice"'}, attempts=attempts)
-
-
-def _guesser(address: str) -> str:
-    """Who an address counts as: one household of IPv6 has 2**64 of them."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    return str(IPv6Network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
 def _host_name(host: str) -> str:

@@ -15,7 +15,7 @@ import trio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["EventFeed", "EventStream", "Listener"]
+__all__ = ["EventFeed", "EventStream", "FeedFullError", "Listener"]
 
 _KEEP_ALIVE_S: Final = 15.0
 _KEEP_ALIVE: Final = ":\n\n"
@@ -55,22 +55,24 @@ class Listener:
         return "".join(messages)
 
 
+class FeedFullError(Exception):
+    """As many listen as may."""
+
+
 class EventFeed:
     """All listeners."""
 
     def __init__(self, *, listeners: int = 64, length: int = 1000) -> None:
-        """Args: the most listeners, and how many events may wait for each."""
+        """Args:
+        listeners: the most that there may be.
+        length: how many events may wait for each.
+        """
         self._most: Final = listeners
         self._length: Final = length
         self._listeners: dict[Listener, None] = {}
 
     def __len__(self) -> int:
         return len(self._listeners)
-
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for one more."""
-        return len(self._listeners) >= self._most
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Take an event of the log's."""
@@ -81,7 +83,13 @@ class EventFeed:
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:
-        """A listener, while the block runs."""
+        """A listener, while the block runs.
+
+        Raises:
+            FeedFullError: there is no room for one more.
+        """
+        if len(self._listeners) >= self._most:
+            raise FeedFullError
         listener = Listener(self._length)
         self._listeners[listener] = None
         try:
@@ -101,9 +109,13 @@ class EventStream(Response):
         self.raw_headers = [field for field in self.raw_headers if field[0] != b"content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until the reader disconnects."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        with self._feed.listening() as listener:
+        """Send events until the reader disconnects.
+
+        Raises:
+            FeedFullError: as many listen as may; nothing was sent.
+        """
+        with self._feed.listening() as listener:  # before the first wait, else many at once would all find room
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_write, listener, send)
                 while (await receive())["type"] != "http.disconnect":

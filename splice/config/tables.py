@@ -156,7 +156,9 @@ class Limits(Table):
     """How many at a time; 0 where it says so is no limit."""
 
     viewers: Annotated[Count, Field(ge=1, description="viewers in all")] = 10000
-    viewers_per_address: Annotated[Count, Field(ge=0, description="viewers of one address; 0: no limit of its own")] = 0
+    viewers_per_address: Annotated[
+        Count, Field(ge=0, description="viewers of one address, of IPv6 one /64; 0: no limit of its own")
+    ] = 0
     viewers_per_stream: Annotated[Count, Field(ge=0, description="viewers of one stream; 0: no limit of its own")] = 0
     publishers: Annotated[Count, Field(ge=1, description="RTMP publishers in all")] = 1000
     rtmp_pending: Annotated[

@@ -70,6 +70,20 @@ async def test_an_address_may_not_have_all_the_places() -> None:
         await watching(origin, house, address="127.0.0.2")
 
 
+async def test_the_addresses_of_one_network_of_ipv6_are_one() -> None:
+    def by(address: bytes) -> bytes:
+        return GET[:-2] + b"X-Forwarded-For: " + address + b"\r\n\r\n"
+
+    async with splicing(limits={"viewers_per_address": 1}, trusted_proxies=["127.0.0.1"]) as (origin, house):
+        first, _ = await watching(origin, house, by(b"2001:db8:1:2::1"))
+        too_many(await house.answer(by(b"2001:db8:1:2:ffff::9")), "your address")
+        await watching(origin, house, by(b"2001:db8:1:3::1"))
+        first.close()
+        while len(house.serving) > 1:
+            await trio.lowlevel.checkpoint()
+        await watching(origin, house, by(b"2001:db8:1:2:ffff::9"))
+
+
 async def test_the_address_that_counts_is_what_a_trusted_proxy_says() -> None:
     def by(address: bytes) -> bytes:
         return GET[:-2] + b"X-Forwarded-For: " + address + b"\r\n\r\n"

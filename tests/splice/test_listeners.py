@@ -217,7 +217,7 @@ async def test_who_comes_when_a_turn_is_used_up_is_taken_in_the_next(monkeypatch
     await accepted_from(listening())
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EIO])
 async def test_without_descriptors_accepting_pauses_and_goes_on(
     number: int, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -229,7 +229,7 @@ async def test_without_descriptors_accepting_pauses_and_goes_on(
     assert logs[0]["error"] == os.strerror(number)
 
 
-@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETUNREACH])
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.ECONNRESET, errno.EPERM, errno.EPROTO])
 async def test_a_connection_that_was_gone_before_it_was_taken_is_nobodys_concern(number: int) -> None:
     with capture_logs() as logs:
         await accepted_from(listening(number, number))

@@ -1,5 +1,6 @@
 """The log's events for listeners: all of them, in order; and what a listener loses who does not keep up."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -8,7 +9,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splice.admin.events import EventFeed, EventStream, Listener
+from splice.admin.events import EventFeed, EventStream, FeedFullError, Listener
 from tests.splice.admin.admin_house import AdminHouse
 
 
@@ -130,6 +131,29 @@ async def test_too_many_listeners_are_told_to_come_again(house: AdminHouse) -> N
             answer = await client.get("/api/v1/events")
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "5"
+
+
+async def test_of_many_who_come_at_once_no_more_than_may_listen() -> None:
+    feed = EventFeed(listeners=2)
+    started: list[int] = []
+
+    async def slow_send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            await trio.testing.wait_all_tasks_blocked()
+            started.append(message["status"])
+
+    async def listen() -> None:
+        with contextlib.suppress(FeedFullError):
+            await EventStream(feed)({"type": "http"}, trio.sleep_forever, slow_send)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(listen)
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(feed) == len(started) == 2
+        nursery.cancel_scope.cancel()
+    assert len(feed) == 0
 
 
 async def test_tracebacks_are_for_the_log_alone() -> None:
