@@ -237,11 +237,22 @@ async def test_who_tells_does_not_wait() -> None:
         assert (await server.called())["call"] == "play_done"
 
 
-async def test_at_the_end_all_is_told(mock_clock: MockClock) -> None:
+async def test_the_end_waits_for_all_to_be_told_and_no_longer(mock_clock: MockClock) -> None:
     # No second passes, however long it takes.
+    told = []
     async with open_hook_server() as server, open_calls() as calls:
         for number in range(30):
             calls.tell(hooks(server), "play_done", request(client_id=f"v{number}"))
+
+        async def wait() -> None:
+            await calls.wait_told()
+            told.append(len(server.calls))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await server.all_left(30)
+            await trio.testing.wait_all_tasks_blocked()
+            assert told == [30]
         await calls.wait_told()
     assert sorted(call["clientid"] for call in server.calls) == sorted(f"v{number}" for number in range(30))
 
