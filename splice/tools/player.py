@@ -97,7 +97,7 @@ class LiveUrl(NamedTuple):
             return cls("rtmp", scheme == "rtmps", url.host, url.port, "", "", url, str(url))
         if scheme not in _PROTOCOLS:
             raise ValueError("a live URL begins with http://, https://, ws://, wss://, rtmp:// or rtmps://")
-        form = f"give it as {scheme}://HOST[:PORT]/..., PORT from 1 to 65535, without a user; IPv6 stands in brackets"
+        form = f"a live URL is {scheme}://HOST[:PORT]/..., without a user, PORT 1 to 65535, and IPv6 in brackets"
         try:
             parts = urlsplit(text)
             host, port = parts.hostname, _PORTS[scheme] if parts.port is None else parts.port
@@ -180,7 +180,7 @@ class _FlvPlayer(Player):
             try:
                 event = self._tags.next_event()
             except RemoteProtocolError as error:
-                raise PlayerError(f"what comes is no FLV: {error}") from None
+                raise PlayerError(f"what comes cannot be read: {error}") from None
             if event is NEED_DATA:
                 data = await self._next_bytes()
                 if data is None:
@@ -208,7 +208,7 @@ class _HttpPlayer(_FlvPlayer):
                     raise PlayerError("the server closed the connection without a whole answer")
                 parser.receive_data(data)
         except ResponseError as error:
-            raise PlayerError(error.detail) from None
+            raise _malformed(error) from None
         self._body = BodyDecoder(head.framing)
         self._received = parser.trailing_data
         if head.status != 200:
@@ -226,7 +226,7 @@ class _HttpPlayer(_FlvPlayer):
                     return None
             return b"".join(self._body.receive_data(data))
         except ResponseError as error:
-            raise PlayerError(error.detail) from None
+            raise _malformed(error) from None
 
     async def _problem(self, head: ResponseHead) -> bytes:
         """The body of a refusal, as far as it comes."""
@@ -388,11 +388,23 @@ async def _dial(url: LiveUrl, *, any_certificate: bool) -> trio.abc.Stream:
         await encrypted.do_handshake()
     except trio.BrokenResourceError as error:
         await trio.aclose_forcefully(stream)
-        raise PlayerError(f"{where} and we do not agree on TLS: {error.__cause__ or 'it closed'}") from None
+        raise PlayerError(_no_tls(where, error.__cause__)) from None
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
     return encrypted
+
+
+def _no_tls(where: str, cause: BaseException | None) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate of {where} is not trusted here: {cause.verify_message}; --insecure takes any"
+    reason = cause.reason if isinstance(cause, ssl.SSLError) else ""
+    return f"{where} and we do not agree on TLS: {reason.replace('_', ' ').lower() if reason else 'it closed'}"
+
+
+def _malformed(error: ResponseError) -> PlayerError:
+    """The door's sentence, which is about an origin; here that is the server."""
+    return PlayerError(error.detail.replace("The origin", "the server", 1).removesuffix("."))
 
 
 def _lost(error: trio.BrokenResourceError) -> PlayerError:

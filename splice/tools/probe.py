@@ -182,6 +182,8 @@ async def probe(
         end = End.INTERRUPTED
     if end is End.SILENT:
         detail = f"no media came in {_START_S:g} s; check that the stream's encoder is running"
+    elif end is End.STREAM_ENDED and not measurement.has_media:
+        detail = "the server ended it before any media came; check that the stream's encoder is running"
     figures = measurement.as_json(first_byte_at)
     return {"url": url.shown, "protocol": url.protocol, **figures, "end": end.value, "detail": detail}
 
@@ -202,7 +204,7 @@ def main(arguments: list[str]) -> int:
     try:
         url = LiveUrl.parse(chosen.url)
     except ValueError as error:
-        command.refuse(f"URL: {error}")
+        command.refuse(str(error))
     report = trio.run(_probe_until_interrupted, url, chosen.seconds, chosen.insecure)
     command.say(json.dumps(report) + "\n" if chosen.json else "".join(f"{line}\n" for line in _text(report)))
     return _MEDIA_CAME if report["video"] or report["audio"] else _NO_MEDIA

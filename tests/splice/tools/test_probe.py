@@ -1,7 +1,10 @@
 """The probe plays from any server, says what came and how, and ends with the status that scripts rely on."""
 
+import functools
 import json
 import math
+import re
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+import trustme
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, Request
 
@@ -194,10 +198,11 @@ async def test_a_refusal_is_told_in_the_servers_own_sentence(
         (b"HTTP/1.1 500 Oh\r\n\r\nout of order\nsince May", "refused", "the server answers 500: out of order"),
         (b"HTTP/1.1 500 Oh\r\n\r\n<html><body>500", "refused", "the server answers 500"),
         (b"HTTP/1.1 500 Oh\r\n\r\n[]", "refused", "the server answers 500"),
-        (b"\x03\x00\x00\x00", "lost", "does another protocol live on this port?"),
+        (b"\x03\x00\x00\x00", "lost", "the server's answer is malformed: it does not begin with HTTP/"),
         (b"", "lost", "the server closed the connection without a whole answer"),
-        (b"HTTP/1.1 200 OK\r\n\r\n<html>", "lost", "what comes is no FLV"),
-        (CHUNKED_HEAD + b"5\r\nFLV", "lost", "The origin closed the connection before the end of its body."),
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>", "lost", "what comes cannot be read: this is no FLV"),
+        (CHUNKED_HEAD + b"5\r\nFLV", "lost", "the server closed the connection before the end of its body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "stream_ended", "the server ended it before any media came"),
     ],
 )
 async def test_an_http_answer_that_is_no_stream(
@@ -206,7 +211,7 @@ async def test_an_http_answer_that_is_no_stream(
     async with playing(HttpOrigin(says(answer))) as authority:
         report = await probed(f"http://{authority}/live")
     assert report["end"] == end
-    assert detail in report["detail"]
+    assert report["detail"].startswith(detail)
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"\x03\x00\x00\x00 nonsense\r\n\r\n"])
@@ -252,7 +257,30 @@ async def test_tls_towards_a_server_without_it(autojump_clock: trio.testing.Mock
     async with playing(HttpOrigin(says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), awaits_head=False)) as authority:
         report = await probed(f"https://{authority}/live")
     assert report["end"] == "lost"
-    assert f"{authority} and we do not agree on TLS" in report["detail"]
+    assert re.fullmatch(rf"{re.escape(authority)} and we do not agree on TLS: [a-z0-9 ]+", report["detail"])
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_taken_unseen_or_not_at_all() -> None:
+    async def answer(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        async with stream:
+            try:
+                await stream.receive_some()
+                await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            except trio.BrokenResourceError:
+                pass  # how the client that does not trust it leaves
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with trio.open_nursery() as nursery:
+        serving = functools.partial(trio.serve_ssl_over_tcp, answer, 0, context, host="127.0.0.1")
+        listeners = await nursery.start(serving)
+        authority = f"127.0.0.1:{listeners[0].transport_listener.socket.getsockname()[1]}"
+        url = LiveUrl.parse(f"https://{authority}/live")
+        trusting, unseen = [await probe(url, seconds=1, any_certificate=unseen) for unseen in (False, True)]
+        nursery.cancel_scope.cancel()
+    assert trusting["detail"].startswith(f"the certificate of {authority} is not trusted here: ")
+    assert trusting["detail"].endswith("; --insecure takes any")
+    assert unseen["end"] == "stream_ended"
 
 
 async def test_a_port_where_nothing_listens() -> None:
@@ -399,7 +427,7 @@ def test_a_refusal_ends_with_1_and_no_escape_sequence_reaches_the_terminal(
     ]
 
 
-FORM = "URL: give it as http://HOST[:PORT]/..., PORT from 1 to 65535, without a user; IPv6 stands in brackets"
+FORM = "a live URL is http://HOST[:PORT]/..., without a user, PORT 1 to 65535, and IPv6 in brackets"
 
 
 @pytest.mark.parametrize(
@@ -408,7 +436,7 @@ FORM = "URL: give it as http://HOST[:PORT]/..., PORT from 1 to 65535, without a 
         ([], "the following arguments are required: URL; see splice probe --help"),
         (["--jsno"], "there is no --jsno; did you mean --json?"),
         (["--secnds", "3", "http://h/"], "there is no --secnds; did you mean --seconds?"),
-        (["ftp://h/x"], "URL: a live URL begins with http://, https://, ws://, wss://, rtmp:// or rtmps://"),
+        (["ftp://h/x"], "a live URL begins with http://, https://, ws://, wss://, rtmp:// or rtmps://"),
         (["http://h/", "--seconds"], "--seconds takes a value: --seconds N; see splice probe --help"),
         (
             ["http://h/", "--seconds", "0"],
@@ -425,10 +453,10 @@ FORM = "URL: give it as http://HOST[:PORT]/..., PORT from 1 to 65535, without a 
         (["http://h:port/"], FORM),
         (["http://[::1/"], FORM),
         (["http://me:secret@h/"], FORM),
-        (["rtmp://h:70000/a/b"], "URL: port 70000 is outside 1 to 65535"),
-        (["rtmp://h/a"], "URL: the URL ends at the application; play needs rtmp://host/app/stream"),
-        (["http://a..b/"], "URL: 'a..b' is not a host name or an address"),
-        (["rtmp://a..b/c/d"], "URL: 'a..b' is not a host name or an address"),
+        (["rtmp://h:70000/a/b"], "port 70000 is outside 1 to 65535"),
+        (["rtmp://h/a"], "the URL ends at the application; play needs rtmp://host/app/stream"),
+        (["http://a..b/"], "'a..b' is not a host name or an address"),
+        (["rtmp://a..b/c/d"], "'a..b' is not a host name or an address"),
     ],
 )
 def test_a_usage_error_ends_with_2_and_one_sentence(
