@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 from playwright.sync_api import Locator, Page, Route, expect, sync_playwright
 from pydantic import BaseModel
 
-from splice.admin.models import StreamItem, Video, ViewerItem
+from splice.admin.models import ForwardItem, StreamItem, Video, ViewerItem
 from splice.page import asset
 from tests.e2e.door import Door, running_door
 from tests.e2e.origins import publishing
-from tests.e2e.processes import need, need_file
+from tests.e2e.processes import free_port, need, need_file
 from tests.e2e.viewers import ffmpeg_watching
 
 TOKEN = "a-token-of-some-length"
@@ -128,6 +129,99 @@ async def test_streams_are_seen_played_and_their_viewers_kicked_by_the_keyboard(
         await door.logged("viewer.end", stream="test", reason="kicked")
 
 
+async def test_forwards_and_kept_pulls_are_seen_and_only_the_operators_own_can_be_ended_here(
+    tmp_path: Path, chromium: str
+) -> None:
+    def look() -> None:
+        with page_of(chromium, door) as page:
+            page.goto("/")
+            lost = row(page, "forwards", "/live2/***")
+            expect(lost).to_contain_text(re.compile(r"myapp/test.*(trying again|connecting)"))
+            expect(lost).to_contain_text("refuses connections")
+            expect(lost.get_by_role("button")).to_have_count(0)
+            added = row(page, "forwards", "/backup/test")
+            expect(added).to_contain_text(re.compile(r"running\d\d:\d\d\d+ kbit/s"))
+            expect(row(page, "forwards", "other/*")).to_contain_text("no stream")
+            expect(page.locator("#forwards-count")).to_have_text("2")
+            expect(page.locator("#forwards tbody tr").first).to_contain_text("/live2/***")  # what is in trouble
+            expect(row(page, "pulls", "cams/front")).to_contain_text("trying again")
+            expect(row(page, "pulls", "cams/front")).to_contain_text("refuses connections")
+            assert "geheim" not in page.content()
+
+            added.get_by_role("button", name="End: myapp/* → rtmp://127.0.0.1:").click()
+            expect(page.locator("#question")).to_contain_text("End the forward myapp/* → rtmp://127.0.0.1:")
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+            expect(added).to_have_count(0)
+            expect(page.locator("#forwards tbody tr")).to_have_count(2)
+            row(page, "pulls", "cams/back").get_by_role("button").click()
+            expect(page.locator("#question")).to_contain_text("b · cams/back")
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+            expect(page.locator("#pulls tbody tr")).to_have_count(1)
+            expect(page.locator("#state")).to_have_text("Live")
+
+    down = free_port()
+    config = "\n".join(
+        (
+            "[[forward]]",
+            'streams = "myapp/*"',
+            f'to = "rtmp://127.0.0.1:{down}/live2/geheim"',
+            "[[forward]]",
+            'streams = "other/*"',
+            f'to = "rtmp://127.0.0.1:{down}/later"',
+            "[origins.b]",
+            f'url = "rtmp://127.0.0.1:{down}"',
+            'keep = ["cams/front"]',
+        )
+    )
+    for name in ("door", "target"):
+        (tmp_path / name).mkdir()
+    async with (
+        running_door(tmp_path / "target", "--rtmp", "127.0.0.1:0") as target,
+        running_door(tmp_path / "door", "--admin", "0", "--rtmp", "127.0.0.1:0", config=config) as door,
+        publishing(door.rtmp_url("myapp/test")),
+        httpx.AsyncClient(base_url=f"http://{door.ready['admin'][0]}") as api,
+    ):
+        added = {"streams": "myapp/*", "to": target.rtmp_url("backup")}
+        assert (await api.post("/api/v1/forwards", json=added)).status_code == 201
+        kept = {"origin": "b", "app": "cams", "stream": "back"}
+        assert (await api.post("/api/v1/pulls", json=kept)).status_code == 201
+        await browsed(look)
+
+
+async def test_many_forwards_are_pages_and_the_focus_follows_one_that_recovers(tmp_path: Path, chromium: str) -> None:
+    forward = example_of(ForwardItem)
+    (running,) = forward["sending"]
+    lost = {**running, "stream": "myapp/lost", "state": "waiting", "last_error": "<b>gone</b>"}
+    healthy = [{**running, "stream": f"myapp/s{number}"} for number in range(120)]
+
+    def look() -> None:
+        with page_of(chromium, door) as page:
+            answer = {**forward, "sending": [*healthy, lost]}
+            page.route("**/api/v1/forwards", lambda route: route.fulfill(json={"forwards": [answer], "total": 1}))
+            page.goto("/")
+            rows = page.locator("#forwards tbody tr")
+            expect(rows).to_have_count(100)
+            expect(rows.first).to_contain_text("<b>gone</b>")
+            expect(page.locator("#forwards-card .pager")).to_contain_text("1 to 100 of 121")
+            button = rows.first.get_by_role("button")
+            button.focus()
+            answer["sending"] = [*healthy[:50], {**lost, "state": "running"}]
+            expect(rows).to_have_count(51)
+            expect(rows.last).to_contain_text("myapp/lost")
+            expect(rows.last.get_by_role("button")).to_be_focused()
+            answer["sending"] = []
+            answer["state"] = "idle"
+            expect(rows).to_have_text([re.compile(r"^myapp/\*.*no stream")])
+            page.unroute("**/api/v1/forwards")
+            expect(page.locator("#forwards-card")).to_be_hidden()
+            expect(page.locator("#pulls-card")).to_be_hidden()
+
+    async with running_door(tmp_path, "--demo", "--admin", "0") as door:
+        await browsed(look)
+
+
 async def test_a_name_with_markup_in_it_is_text_and_a_thousand_viewers_are_pages(tmp_path: Path, chromium: str) -> None:
     name = "<img src=x onerror=document.title='owned'>/<b>bold</b>"
     viewer = example_of(ViewerItem)
@@ -164,7 +258,7 @@ async def test_a_name_with_markup_in_it_is_text_and_a_thousand_viewers_are_pages
             page.locator("#viewers-title").locator("xpath=../..").get_by_text("Next").click()
             expect(page.locator("#viewers tbody td").first).to_have_text("192.0.2.7 (p100:1)")
             expect(page.locator("#viewers tbody tr")).to_have_count(100)
-            expect(page.locator(".pager").last).to_contain_text("101 to 200 of 1,000")
+            expect(page.locator("#viewers ~ .pager")).to_contain_text("101 to 200 of 1,000")
             with page.expect_request(re.compile(r"\?limit=100&offset=0&text=a%20b%26c$")):
                 page.locator("#viewers-filter").fill("a b&c")
 

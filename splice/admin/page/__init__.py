@@ -27,6 +27,8 @@ _FILES: Final = {
     "/-/charts.js": ("charts.js", _SCRIPT),
     "/-/log.js": ("log.js", _SCRIPT),
     "/-/players.js": ("players.js", _SCRIPT),
+    "/-/rates.js": ("rates.js", _SCRIPT),
+    "/-/standing.js": ("standing.js", _SCRIPT),
     "/-/tables.js": ("tables.js", _SCRIPT),
     "/-/words.js": ("words.js", _SCRIPT),
     "/-/page.css": ("page.css", "text/css; charset=utf-8"),

@@ -4,6 +4,8 @@ import { confirmed, end, told } from "./api.js";
 import { Chart } from "./charts.js";
 import { followLog } from "./log.js";
 import { meetDoor, play, playerLoaded, toWall } from "./players.js";
+import { Rates } from "./rates.js";
+import { ForwardsCard, PullsCard } from "./standing.js";
 import { PAGE, Pager, Table } from "./tables.js";
 import { bitRate, bytes, duration, fillWords, number, say } from "./words.js";
 
@@ -14,37 +16,6 @@ const byId = (id) => document.getElementById(id);
 const hasPlayer = await playerLoaded;
 byId("no-player").hidden = hasPlayer;
 byId("wall-all").hidden = !hasPlayer;
-
-// --- rates: differences of the API's totals between two looks ---
-
-class Rates {
-  constructor() {
-    this.before = new Map();
-    this.rates = new Map();
-  }
-
-  look(items, count, now) {
-    const seen = new Map();
-    const rates = new Map();
-    for (const item of items) {
-      const value = count(item);
-      const last = this.before.get(item.id);
-      seen.set(item.id, { value, now });
-      if (last && now > last.now) rates.set(item.id, (Math.max(0, value - last.value) * 8) / (now - last.now));
-    }
-    this.before = seen;
-    this.rates = rates;
-  }
-
-  // In kbit/s, which is bits a millisecond; null where there was no look before.
-  of(item) {
-    return this.rates.get(item.id) ?? null;
-  }
-
-  get total() {
-    return [...this.rates.values()].reduce((sum, rate) => sum + rate, 0);
-  }
-}
 
 const streamsIn = new Rates();
 const streamsOut = new Rates();
@@ -146,6 +117,9 @@ const originsTable = new Table("origins", [
   { key: "error", label: say("error"), text: (origin) => (origin.state === "down" ? origin.last_error : null) ?? dash },
 ]);
 
+const forwardsCard = new ForwardsCard(kick);
+const pullsCard = new PullsCard(kick);
+
 const pagerOf = (id) => new Pager(byId(id).parentElement.querySelector(".pager"), () => refresh());
 const streamsPager = pagerOf("streams");
 const viewersPager = pagerOf("viewers");
@@ -210,9 +184,11 @@ function showTotals() {
 }
 
 async function look() {
-  const [foundStreams, foundOrigins] = await Promise.all([
+  const [foundStreams, foundOrigins, foundForwards, foundPulls] = await Promise.all([
     told("/api/v1/streams"),
     told("/api/v1/origins"),
+    told("/api/v1/forwards"),
+    told("/api/v1/pulls"),
     showViewers(),
   ]);
   streams = foundStreams.streams;
@@ -221,6 +197,8 @@ async function look() {
   streamsIn.look(streams, (stream) => stream.bytes_in, now);
   streamsOut.look(streams, (stream) => stream.bytes_out, now);
   showStreams();
+  forwardsCard.show(foundForwards.forwards, now);
+  pullsCard.show(foundPulls.pulls, foundOrigins.origins, now);
   originsTable.show(foundOrigins.origins);
   byId("origins-card").hidden = foundOrigins.total === 0;
   showTotals();

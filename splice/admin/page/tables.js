@@ -6,7 +6,8 @@ import { number, say } from "./words.js";
 export const PAGE = 100;
 
 export class Table {
-  // columns: [{ key, label, text: item => string, title: item => string }]; actions: item => [{ label, act }]
+  // columns: [{ key, label, text: item => string, tone: item => string }]; actions: item => [{ label, name, act }], where
+  // the name is the item's, for who hears it; without one it is what the first column says
   constructor(id, columns, actions = null) {
     this.table = document.getElementById(id);
     this.body = this.table.tBodies[0];
@@ -31,6 +32,7 @@ export class Table {
   }
 
   show(items) {
+    const focused = document.activeElement;
     const seen = new Set();
     let before = null;
     for (const item of items) {
@@ -57,6 +59,8 @@ export class Table {
     const empty = this.table.nextElementSibling;
     if (empty !== null && empty.classList.contains("empty")) empty.hidden = items.length > 0;
     this.table.hidden = items.length === 0;
+    // A row that changes its place takes the focus out of it.
+    if (this.body.contains(focused) && document.activeElement !== focused) focused.focus({ preventScroll: true });
   }
 
   add(id) {
@@ -78,12 +82,12 @@ export class Table {
     const shown = actions.map((action) => action.label).join("\n");
     if (shown === row.shown) return;
     row.shown = shown;
-    const buttons = actions.map(({ label, kind }, at) => {
+    const buttons = actions.map(({ label, kind, name }, at) => {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = label;
       button.className = kind || "";
-      button.setAttribute("aria-label", `${label}: ${row.element.cells[0].textContent}`);
+      button.setAttribute("aria-label", `${label}: ${name ?? row.element.cells[0].textContent}`);
       button.addEventListener("click", () => this.actions(row.item)[at]?.act());
       return button;
     });

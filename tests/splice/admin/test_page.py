@@ -12,7 +12,7 @@ from splice.admin.page import asset, content_security_policy
 from tests.splice.admin.admin_house import AdminHouse
 
 STRANGER = "192.0.2.7"
-SCRIPTS = ("page", "api", "charts", "log", "players", "tables", "words")
+SCRIPTS = ("page", "api", "charts", "log", "players", "rates", "standing", "tables", "words")
 PATHS = ("/", *(f"/-/{name}.js" for name in SCRIPTS), "/-/page.css", "/-/icon.svg")
 
 
