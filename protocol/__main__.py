@@ -31,10 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = ToolFlags(prog=_PROG, description="Tools of the FLV, AMF and RTMP kit.")
     parser.add_argument("tool", choices=sorted(_TOOLS), help="what to read")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="the tool's own arguments")
-    chosen = parser.parse_args(arguments)
     try:
-        status = _TOOLS[chosen.tool](chosen.rest)
-        sys.stdout.flush()
+        try:
+            chosen = parser.parse_args(arguments)
+            status = _TOOLS[chosen.tool](chosen.rest)
+        finally:  # behind --help too, which ends by SystemExit
+            sys.stdout.flush()
     except OSError as error:
         # The interpreter flushes stdout once more on its way out; on the null device that cannot fail a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

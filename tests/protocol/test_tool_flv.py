@@ -429,20 +429,25 @@ def test_output_that_cannot_be_written_is_said_in_a_sentence() -> None:
 
 
 class RefusingOutput(io.StringIO):
-    """Standard output whose every write fails, over a descriptor of its own for `main` to turn away."""
+    """Standard output that fails when it is flushed, over a descriptor of its own for `main` to turn away."""
 
     def __init__(self, error: OSError, descriptor: int) -> None:
         super().__init__()
         self.error = error
         self.descriptor = descriptor
 
-    def write(self, text: str) -> int:
+    def flush(self) -> None:
         raise self.error
 
     def fileno(self) -> int:
         return self.descriptor
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["flv", str(VECTORS / "aac.flv")], ["--help"], ["flv", "--help"]],
+    ids=["a file", "help", "flv's help"],
+)
 @pytest.mark.parametrize(
     ("error", "status", "sentence"),
     [
@@ -451,6 +456,7 @@ class RefusingOutput(io.StringIO):
     ],
 )
 def test_output_that_fails_is_turned_to_the_null_device(
+    arguments: list[str],
     error: OSError,
     status: int,
     sentence: str,
@@ -461,7 +467,7 @@ def test_output_that_fails_is_turned_to_the_null_device(
     target = tmp_path / "output"
     with target.open("wb") as output:
         monkeypatch.setattr(sys, "stdout", RefusingOutput(error, output.fileno()))
-        assert tool.main(["flv", str(VECTORS / "aac.flv")]) == status
+        assert tool.main(arguments) == status
         os.write(output.fileno(), b"the last flush")
     assert target.read_bytes() == b""
     assert capsys.readouterr().err == sentence
