@@ -216,7 +216,7 @@ def _invitation(address: str, admin: str, live_path: str) -> str:
         "\nThe demo plays. Open this page in a browser, or call a player:\n"
         f"    {door}/\n"
         f'    ffplay "{door}{live_path}?src={DEMO_ORIGIN}&app=demo&stream=clock"\n'
-        f"Who watches stands on the dashboard:\n    {_url(admin)}/\n\n"
+        f"The dashboard shows who is watching:\n    {_url(admin)}/\n\n"
     )
 
 

@@ -144,7 +144,8 @@ class Gateway:
             raise
         self.health.succeeded(route.origin.name)
         if answer.status in _REDIRECTS and route.origin.has_secrets_at(origin.address):
-            raise OriginError(502, "the origin sends viewers elsewhere, maybe with what is not for them")
+            detail = "the origin answered with a redirect, which may hold its password, so it is not passed on"
+            raise OriginError(502, detail)
         if answer.status == _OK:
             origin.until_closed(self.whereabouts.serving(route.origin, route.app, route.stream, origin.address))
         return answer

@@ -207,7 +207,7 @@ class Reception:
             origin = None if isinstance(route, HubRoute) else route.origin.name
             if origin != query.src:  # by the default origin: it is that one's stream which counts its viewers
                 self._viewers.check_room(asked.address, (origin, route.app, route.stream))
-            # What is spliced is the origin's, and so is what tracks= means there.
+            # On the splice route it is the origin, not the door, that reads tracks=.
             of_app = rules.of_app(route.app)
             tracks = of_app.tracks if isinstance(route, SpliceRoute) else of_app.tracks_for(asked.arguments)
         except (AccessRefusedError, RoutingError) as error:

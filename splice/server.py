@@ -33,7 +33,7 @@ __all__ = ["DEMO_ORIGIN", "Server", "serve"]
 
 _CLEAN_EXIT: Final = 0
 _INTERRUPTED_EXIT: Final = 130
-_NEWCOMERS_S: Final = 1.0
+_NEWCOMERS_S: Final = 1.0  # from an accepted connection to a viewer on record, with time to spare
 
 _log = structlog.get_logger()
 
@@ -143,7 +143,8 @@ class Server:
                     accepting.cancel_scope.cancel()
                 for listener, start in doors:
                     stop_listening(listener, start)
-                if self._started_with.reuse_port:  # or chance says which of two doors a question goes to
+                if self._started_with.reuse_port:
+                    # Else the kernel would go on sending some of the questions here, and not to the successor.
                     for listener in listeners.admin:
                         stop_listening(listener, lambda accepted, _: accepted.close())
                 self._draining = True
@@ -200,7 +201,8 @@ class Server:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wait_for_second_sigint)
                 if self._started_with.reuse_port:
-                    # Nobody is to notice the change of doors, not even who was accepted a moment ago.
+                    # A successor listens already, so nobody is to notice this end: who was accepted a moment ago is
+                    # no viewer yet that the drain would wait for.
                     await trio.sleep(_NEWCOMERS_S)
                 await self.rooms.viewers.wait_none()
                 nursery.cancel_scope.cancel()

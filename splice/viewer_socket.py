@@ -83,7 +83,7 @@ class ViewerSocket:
         return stream
 
     async def read_head(self) -> RequestHead:
-        """The head of the viewer's request. A cancellation leaves nothing that could be read again.
+        """The head of the viewer's request. A cancellation loses what was read: the connection can only be closed then.
 
         Raises:
             RequestError: it breaks a rule.

@@ -147,7 +147,7 @@ class Access:
         try:
             answer = await self._calls.ask(self.hooks, name, request)
         except trio.Cancelled:
-            # The question may have been counted as an answer by now: a program that counts hears of the end too.
+            # The operator's program may have counted this client as let in by now, so it is told of the end as well.
             self._calls.tell(self.hooks, f"{name}_done", request)
             raise
         if answer.allows:

@@ -2,8 +2,8 @@
 
     visited() --> a heap by due time --> the task, when one is due and a turn is free --> the visit, in its own task
 
-So a place that waits costs an entry and no task, and however many are due at once, few visits run at a time. Who is
-visited late is visited late, and never twice for it.
+So a place that waits costs an entry and no task, and however many are due at once, few visits run at a time. A late
+visit is not made up for: the next is due a whole interval after it.
 """
 
 import heapq

@@ -88,7 +88,7 @@ class Signatures:
         """
         missing = [name for name in SIGNATURE_PARAMETERS if name not in given]
         if len(missing) == len(SIGNATURE_PARAMETERS):
-            raise AccessRefusedError(401, "streams are given to signed URLs alone here; ask the operator for one")
+            raise AccessRefusedError(401, "a stream here takes a signed URL; ask the operator for one")
         if missing:
             raise AccessRefusedError(401, f"a signed URL has kid, exp and sig, and here {missing[0]} is missing")
         kid, exp, sig = (unquote(given[name]) for name in SIGNATURE_PARAMETERS)

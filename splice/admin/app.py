@@ -52,8 +52,14 @@ that `POST /api/v1/session` sets, for those who cannot send fields of their own.
 
 Limit = Annotated[int, Query(ge=1, le=_MOST, description="the most items to send")]
 Offset = Annotated[int, Query(ge=0, le=10**9, description="how many items to leave out first")]
-Stream = Annotated[str | None, Query(max_length=257, description="of this stream alone: app/stream")]
-Text = Annotated[str, Query(max_length=128, description="that peer, stream, route, origin or protocol holds")]
+Stream = Annotated[str | None, Query(max_length=257, description="only viewers of this stream, given as app/stream")]
+Text = Annotated[
+    str,
+    Query(
+        max_length=128,
+        description="only viewers whose peer, address, stream, route, origin or protocol holds this text, in any case",
+    ),
+]
 Id = Annotated[str, Path(max_length=64, description="an item's id")]
 
 

@@ -3,7 +3,8 @@
     Viewers, Publishers, Hub, Pulls, OriginHealth --> Inventory --> models
     the log's events: what those sent who have left -----^   ^----- Rates: once a second a look at each live stream
 
-Nothing is kept here but what the tables forget. On the splice route a stream is what its viewers have in common.
+Kept here are only the bytes of viewers who have left, and the rates. A spliced stream is listed while somebody watches
+it: its viewers are all that is known of it.
 """
 
 from collections import Counter

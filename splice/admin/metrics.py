@@ -145,7 +145,7 @@ class Metrics(Collector):
             (),
             {(): self._inventory.skipped},
         )
-        yield _counter("splice_pump_turns", "How often the pump looked.", (), {(): self._house.pump_turns()})
+        yield _counter("splice_pump_turns", "How often the pump has woken up.", (), {(): self._house.pump_turns()})
         registrations = self._house.pump_registrations()
         yield _gauge("splice_pump_registrations", "Sockets that the pump watches.", (), {(): registrations})
         tasks = trio.lowlevel.current_statistics().tasks_living

@@ -80,7 +80,7 @@ WEBSOCKET_FLV: Final[Form] = _WebSocketFlv()
 
 @dataclass(frozen=True, slots=True)
 class RtmpForm:
-    """RTMP chunks as the session's own `send_media` is never asked to make them: for all players at once.
+    """RTMP chunks that are the same for all players, and so are made once; a session's `send_media` makes its own.
 
     Args:
         message_stream_id: where the player wants its media; 1 for all but odd ones.

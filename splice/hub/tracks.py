@@ -1,7 +1,7 @@
 """Which tracks of a live stream somebody is sent: all, or those of one kind, with metadata to match.
 
-What a packet is of says its message type: several tracks of one kind (Enhanced RTMP v2, Multitrack Streaming) stay or
-go together, whatever they are coded in.
+A packet's message type says whether it is sound or video: several tracks of one kind (Enhanced RTMP v2, Multitrack
+Streaming) stay or go together, whatever they are coded in.
 """
 
 import copy

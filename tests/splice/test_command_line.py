@@ -252,7 +252,7 @@ def test_a_terminal_is_told_what_to_open_and_play(
     exit_status(*LISTEN, "--demo", "--log-format", "text")
     lines = [line.strip() for line in capsys.readouterr().err.splitlines() if line]
     assert lines[1:3] == [f"http://{shown}/", f'ffplay "http://{shown}/live?src=demo&app=demo&stream=clock"']
-    assert lines[3:] == ["Who watches stands on the dashboard:", "http://127.0.0.1:40123/"]
+    assert lines[3:] == ["The dashboard shows who is watching:", "http://127.0.0.1:40123/"]
 
 
 def test_a_program_that_reads_json_is_told_nothing_else(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:

@@ -163,7 +163,7 @@ def test_a_part_that_is_missing_is_named(missing: str) -> None:
 
 def test_a_url_that_is_not_signed_is_told_so() -> None:
     error = refusal({})
-    assert (error.status, "signed URLs" in error.detail) == (401, True)
+    assert (error.status, "takes a signed URL" in error.detail) == (401, True)
 
 
 @pytest.mark.parametrize("port", ["1935\nmyapp", "1935%0a", "x", "123456"])
