@@ -408,7 +408,8 @@ async def test_a_wrong_signature_never_reaches_the_operator_s_program() -> None:
 @pytest.mark.parametrize("answer", ["hang", "die"])
 async def test_a_program_without_an_answer_is_taken_as_configured(answer: str, on_failure: str, status: int) -> None:
     async with open_hook_server(answer) as server:
-        configured = hooks(server, timeout_s=0.2, on_failure=on_failure, on_play_done="")
+        timeout_s = 0.5 if answer == "hang" else 5
+        configured = hooks(server, timeout_s=timeout_s, on_failure=on_failure, on_play_done="")
         async with open_door(hooks=configured) as house:
             assert (await house.http()).head.status == status
             await server.all_left(1)
