@@ -80,9 +80,9 @@ class CommandLine(argparse.ArgumentParser):
         known = self._option_string_actions
         for before, word in pairwise(["", *takewhile("--".__ne__, arguments)]):
             flag = word.partition("=")[0]  # what stands behind it may be a secret
-            is_value = before in known and known[before].nargs is None
+            is_value = before in known and known[before].nargs is None  # argparse says that one is missing
             if flag.startswith("-") and flag != "-" and flag not in known and not is_value:
-                near = meant(flag.lstrip("-"), [name.removeprefix("--") for name in known])
+                near = meant(flag.lstrip("-"), [name[2:] for name in known if name.startswith("--")])
                 if near is None:
                     self.error(f"there is no {flag}")
                 self.refuse(f"there is no {flag}; did you mean --{near}?")

@@ -124,6 +124,7 @@ def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
         (["--log"], "there is no --log; did you mean --log-format?"),
         (["--vhost", "x"], "there is no --vhost; see splice --help"),
         (["-x"], "there is no -x; see splice --help"),
+        (["--h"], "there is no --h; see splice --help"),
         ([*LISTEN, "18091"], "'18091' is an argument too many; see splice --help"),
         ([*LISTEN, "--", "--demo"], "'--demo' is an argument too many; see splice --help"),
         (["prob", "--seconds", "3", "http://x/"], "there is no command 'prob'; did you mean splice probe?"),

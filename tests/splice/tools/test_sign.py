@@ -187,6 +187,7 @@ def test_a_url_that_names_no_stream_is_refused(
         ("", ["--key", "", "--kid", "k1"], "--key is empty; give the secret that the door knows by --kid"),
         ("", ["--key", SECRET, "--kid", "k1", "--expires", "36501d"], "at most 36500d, not '36501d'"),
         ("", ["--key"], "--key takes a value: --key SECRET"),
+        ("", ["--key", f"--{SECRET}"], "--key takes a value: --key SECRET"),
         ("", [f"--kye={SECRET}"], "there is no --kye; did you mean --key?"),
     ],
 )
