@@ -34,7 +34,6 @@ from splice.rules import (
     kept_streams,
     proxy_rules,
     pull_timeouts,
-    relayed_origins,
     rtmp_rules,
 )
 from splice.spliced_tracks import SplicedTracks
@@ -97,7 +96,7 @@ class Rooms:
         )
         self.https_door: Final = self._made_https_door(reception) if settings.tls.listen else None
         self._show(load_certificate(settings))
-        self.pulls.update_kept(relayed_origins(settings), add=kept_streams(settings))
+        self.pulls.configure(self.door.rules.router.origins, add=kept_streams(settings))
 
     @property
     def origins(self) -> dict[str, OriginSettings]:
@@ -126,7 +125,8 @@ class Rooms:
         self.proxy_receiver.rules = proxy_rules(settings)
         self.forwards.timeouts = forward_timeouts(settings)
         self.forwards.configure(forward_rules(settings))
-        self.pulls.update_kept(relayed_origins(settings), add=kept - kept_before, remove=kept_before - kept)
+        origins = self.door.rules.router.origins
+        self.pulls.configure(origins, add=kept - kept_before, remove=kept_before - kept)
         limits = settings.limits
         self.viewers.limit = limits.viewers
         self.viewers.limit_per_address = limits.viewers_per_address

@@ -155,14 +155,18 @@ Route = SpliceRoute | RelayRoute | HubRoute
 
 
 class Router:
-    """Reads requests by the configured paths and origins. It keeps no state, so a reload makes a new one."""
+    """Reads requests by the configured paths and origins. It keeps no state, so a reload makes a new one.
+
+    Attributes:
+        origins: by name.
+    """
 
     def __init__(
         self, *, live_paths: tuple[str, ...], origins: Mapping[str, OriginSettings], default_origin: str = ""
     ) -> None:
         self._live_paths = frozenset(path.encode() for path in live_paths)
-        self._origins = {name: Origin.from_settings(name, settings) for name, settings in origins.items()}
-        self._default = self._origins.get(default_origin)
+        self.origins: Final = {name: Origin.from_settings(name, settings) for name, settings in origins.items()}
+        self._default = self.origins.get(default_origin)
 
     def query(self, path: bytes, query: bytes | None) -> Query | None:
         """The stream that a request-target names, or None where the path is none of a stream's.
@@ -188,7 +192,7 @@ class Router:
         if query.src is None:
             otherwise = None if self._default is None else _default_route(self._default, query, target)
             return HubRoute(query.app, query.stream, otherwise)
-        origin = self._origins.get(query.src)
+        origin = self.origins.get(query.src)
         if origin is None:
             raise RoutingError(404, "no origin has this name; ask the operator which src there are")
         return _origin_route(origin, query, target)

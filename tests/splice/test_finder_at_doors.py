@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from trio.testing import MockClock
 
+from splice.config import Settings
 from tests.splice.hub.servers import KEYFRAME, HttpOrigin, plays
 from tests.splice.hub_house import House, keyframe, open_house
 from tests.splice.websocket_client import watch
@@ -66,3 +68,22 @@ async def test_an_rtmp_player_names_an_origin_as_http_does(autojump_clock: MockC
         await publisher.begin(label=b"ours")
         await (await house.rtmp(name).play()).media_with(KEYFRAME)
         await (await house.http("/live?src=b&app=myapp&stream=test")).tag_with(KEYFRAME)
+
+
+async def test_what_a_player_has_pulled_of_an_origin_that_http_splices_goes_on_where_a_reload_says(
+    autojump_clock: MockClock,
+) -> None:
+    origin, other = HttpOrigin(plays(5)), HttpOrigin(plays())
+
+    def at(server: HttpOrigin) -> dict[str, Any]:
+        return {"b": {"url": f"http://127.0.0.1:{server.port}", "mode": "splice"}}
+
+    async with origin.listening(), other.listening(), open_house(origins=at(origin), hub={"idle_stop_s": 0}) as house:
+        player = await house.rtmp("myapp/test?src=b").play()
+        await player.media_with(KEYFRAME)
+        house.server.reload(lambda: Settings.model_validate({"origins": at(other)}))
+        while not other.connections:
+            await player.media_with(KEYFRAME)
+        await player.media_with(KEYFRAME)
+        await player.leave()
+    assert len(origin.connections) == 1

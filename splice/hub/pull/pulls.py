@@ -9,7 +9,6 @@ Each pull is one task in the hub's nursery, since it outlives any viewer, and al
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 import trio
@@ -27,14 +26,6 @@ from splice.whereabouts import Whereabouts
 __all__ = ["Pulls"]
 
 _Key = tuple[str, str, str]
-
-
-@dataclass(slots=True, eq=False)
-class _Keeper:
-    """Who holds a pull without viewers."""
-
-    origin: Origin
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
 
 class Pulls:
@@ -75,8 +66,9 @@ class Pulls:
         self._health: Final = health or OriginHealth()
         self._whereabouts: Final = Whereabouts() if whereabouts is None else whereabouts
         self._jitter: Final = jitter
+        self._origins: Mapping[str, Origin] = {}
         self._pulls: dict[_Key, Pull] = {}
-        self._keepers: dict[_Key, _Keeper] = {}
+        self._keepers: dict[_Key, trio.CancelScope] = {}
 
     def __iter__(self) -> Iterator[tuple[str, LiveStream, Publisher]]:
         """What is being pulled: the origin's name, the stream, and who brings it."""
@@ -119,21 +111,15 @@ class Pulls:
         """Pull `app/stream` of `origin` from now on, also without viewers, until `let_go`.
 
         It need not be there yet: it is asked for again and again, with growing pauses, and so is an origin that cannot
-        be reached or whose name does not resolve. Keeping what is kept already replaces what is known of the origin:
-        its new addresses are for the next connection.
+        be reached or whose name does not resolve.
 
         Returns: whether it was not kept before.
         """
         key = origin.name, app, stream
-        keeper = self._keepers.get(key)
-        if keeper is not None:
-            keeper.origin = origin
-            running = self._pulls.get(_key(origin, app, stream))
-            if running is not None:
-                running.origin = origin
+        if key in self._keepers:
             return False
-        keeper = self._keepers[key] = _Keeper(origin)
-        self._nursery.start_soon(self._keep, app, stream, keeper)
+        self._keepers[key] = scope = trio.CancelScope()
+        self._nursery.start_soon(self._keep, origin, app, stream, scope)
         return True
 
     def let_go(self, origin: str, app: str, stream: str) -> bool:
@@ -141,10 +127,10 @@ class Pulls:
 
         Returns: whether it was kept.
         """
-        keeper = self._keepers.pop((origin, app, stream), None)
-        if keeper is None:
+        scope = self._keepers.pop((origin, app, stream), None)
+        if scope is None:
             return False
-        keeper.scope.cancel()
+        scope.cancel()
         return True
 
     def let_all_go(self) -> None:
@@ -152,34 +138,45 @@ class Pulls:
         for key in self.kept:
             self.let_go(*key)
 
-    def update_kept(
+    def configure(
         self,
         origins: Mapping[str, Origin],
         *,
         add: Iterable[tuple[str, str, str]] = (),
         remove: Iterable[tuple[str, str, str]] = (),
     ) -> None:
-        """Keep and let go what another configuration says; what is kept besides stays so, if its origin does.
+        """Go by another configuration; what is kept besides stays so, if its origin is still one that relays.
+
+        Pulls that run stay connected as they are. From the next connection on they go by what is said of their origin
+        here, and so do those who wait for a stream since before, and come with the origin of then.
 
         Args:
-            origins: those that there are now, by name.
+            origins: those that there are now, by name, the spliced ones too: RTMP players have their streams pulled.
             add: what is newly kept: the origin's name, app and stream.
             remove: what is kept no longer.
         """
+        self._origins = origins
+        for pull in self._pulls.values():
+            pull.origin = self._known(pull.origin)
         for key in remove:
             self.let_go(*key)
         for name, app, stream in (*self.kept, *add):
-            if name in origins:
-                self.keep(origins[name], app, stream)
+            origin = origins.get(name)
+            if origin is not None and origin.relayed:
+                self.keep(origin, app, stream)
             else:
                 self.let_go(name, app, stream)
 
-    async def _keep(self, app: str, stream: str, keeper: _Keeper) -> None:
-        """Hold the pull of a stream, and another one when that has ended, until the keeper's scope is cancelled."""
+    def _known(self, origin: Origin) -> Origin:
+        """What the configuration in force says of an origin; of one that it does not name, what was known before."""
+        return self._origins.get(origin.name, origin)
+
+    async def _keep(self, origin: Origin, app: str, stream: str, scope: trio.CancelScope) -> None:
+        """Hold the pull of a stream, and another one when that has ended, until the scope is cancelled."""
         pauses = GrowingPauses(self._jitter)
-        with keeper.scope:
+        with scope:
             while True:
-                pull = self._find_or_start(keeper.origin, app, stream)
+                pull = self._find_or_start(origin, app, stream)
                 began_at = trio.current_time()
                 with pull.held():
                     await pull.forgotten.wait()
@@ -190,10 +187,9 @@ class Pulls:
     # --- the table ---
 
     def _find_or_start(self, origin: Origin, app: str, stream: str) -> Pull:
+        origin = self._known(origin)  # who asks may have waited through a reload
         key = _key(origin, app, stream)
         pull = self._pulls.get(key)
-        if pull is not None:
-            pull.origin = origin
         if pull is None or pull.ending:
             live = LiveStream(app, stream, self._limits(app))
             publisher = Publisher(self._publishers.next_id(), "", "", app, stream, protocol="")

@@ -50,10 +50,12 @@ async def relaying(
     assert trio.lowlevel.current_statistics().tasks_living == tasks
 
 
-def origin_at(*ports: int, scheme: str = "http", target: str = "", allowed: tuple[int, ...] = ()) -> Origin:
+def origin_at(
+    *ports: int, scheme: str = "http", target: str = "", allowed: tuple[int, ...] = (), relayed: bool = True
+) -> Origin:
     """An origin named a, at these ports."""
     addresses = tuple(OriginAddress(scheme, "127.0.0.1", port) for port in ports)
-    return Origin("a", addresses, target, frozenset(allowed))
+    return Origin("a", addresses, target, frozenset(allowed), relayed)
 
 
 def origin_of(*urls: str, **more: object) -> Origin:
@@ -102,7 +104,9 @@ class Watching:
         return len(piece)
 
 
-async def asking(pulls: Pulls, origin: Origin, *, app: str = "myapp", stream: str = "test") -> None:
+async def asking(
+    pulls: Pulls, origin: Origin, *, app: str = "myapp", stream: str = "test", wait_s: float = 0.0
+) -> None:
     """Watch a stream until it has begun."""
-    async with pulls.watched(origin, app, stream):
+    async with pulls.watched(origin, app, stream, wait_s=wait_s):
         pass

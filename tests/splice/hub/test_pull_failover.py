@@ -1,5 +1,7 @@
 """Origins of several addresses: who is asked first, and how a relay goes on when the one that serves is lost."""
 
+from functools import partial
+
 import pytest
 import structlog.testing
 import trio
@@ -195,12 +197,12 @@ async def test_addresses_that_a_reload_has_taken_away_are_not_gone_back_to(autoj
     async with server.listening(), other.listening(), relaying() as pulls:
         pulls.keep(origin_at(server.port, refused_port()), "myapp", "test")
         await trio.sleep(10)
-        pulls.update_kept({"a": origin_at(other.port)})
+        pulls.configure({"a": origin_at(other.port)})
         await trio.sleep(20)
         assert (len(server.connections), other.open) == (1, 1)
 
 
-async def test_a_viewer_who_comes_after_a_reload_tells_the_pull_of_the_new_addresses(autojump_clock: MockClock) -> None:
+async def test_a_pull_that_is_watched_learns_of_new_addresses_from_the_reload_itself(autojump_clock: MockClock) -> None:
     server, other = HttpOrigin(plays(20)), HttpOrigin(plays())
     async with (
         server.listening(),
@@ -209,7 +211,33 @@ async def test_a_viewer_who_comes_after_a_reload_tells_the_pull_of_the_new_addre
         pulls.watched(origin_at(server.port), "myapp", "test") as live,
     ):
         await trio.sleep(10)
-        await asking(pulls, origin_at(other.port))
+        pulls.configure({"a": origin_at(other.port)})
         await trio.sleep(20)
         assert not live.ended.is_set()
         assert (len(server.connections), other.open) == (1, 1)
+
+
+async def test_who_came_before_a_reload_turns_no_pull_back_to_the_addresses_of_then(autojump_clock: MockClock) -> None:
+    server, other = HttpOrigin(plays(20)), HttpOrigin(plays())
+    async with server.listening(), other.listening(), relaying() as pulls:
+        before = origin_at(server.port)
+        pulls.keep(before, "myapp", "test")
+        await trio.sleep(10)
+        pulls.configure({"a": origin_at(other.port)})
+        await asking(pulls, before)
+        await trio.sleep(20)
+        assert (len(server.connections), other.open) == (1, 1)
+
+
+async def test_who_waits_for_a_stream_finds_it_at_the_addresses_that_a_reload_brings(autojump_clock: MockClock) -> None:
+    server, other = HttpOrigin(says(MISSING)), HttpOrigin(says(MISSING), plays())
+    async with server.listening(), other.listening(), relaying() as pulls, trio.open_nursery() as nursery:
+        before = origin_at(server.port)
+        nursery.start_soon(partial(asking, pulls, before, wait_s=10))
+        await trio.sleep(0.5)
+        pulls.configure({"a": origin_at(other.port)})
+        with trio.move_on_after(20):
+            while nursery.child_tasks:
+                await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+        assert (len(server.connections), len(other.connections), other.open) == (1, 2, 1)

@@ -135,7 +135,7 @@ async def test_new_addresses_of_an_origin_are_for_the_next_connection(autojump_c
     async with server.listening(), other.listening(), relaying() as pulls:
         pulls.keep(origin_at(server.port), "myapp", "test")
         await trio.sleep(5)
-        pulls.keep(origin_at(other.port), "myapp", "test")
+        pulls.configure({"a": origin_at(other.port)})
         await trio.sleep(4)
         assert (server.open, other.open) == (1, 0)
         await trio.sleep(3)
@@ -170,21 +170,22 @@ async def test_what_is_added_and_removed_begins_and_ends_and_the_rest_runs_on(au
     server = HttpOrigin(plays())
     async with server.listening(), relaying(idle_stop_s=0) as pulls:
         origins = {"a": origin_at(server.port)}
-        pulls.update_kept(origins, add=[("a", "cams", "front"), ("a", "cams", "side")])
+        pulls.configure(origins, add=[("a", "cams", "front"), ("a", "cams", "side")])
         pulls.keep(origins["a"], "cams", "by-hand")
         await trio.sleep(5)
-        pulls.update_kept(origins, add=[("a", "cams", "back")], remove=[("a", "cams", "front")])
+        pulls.configure(origins, add=[("a", "cams", "back")], remove=[("a", "cams", "front")])
         await trio.sleep(5)
         assert {live.stream for _, live, _ in pulls} == {"side", "by-hand", "back"}
         assert len(server.connections) == 4
 
 
-async def test_what_is_kept_of_an_origin_that_is_gone_is_let_go(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "spliced now"])
+async def test_what_is_kept_of_an_origin_that_relays_no_longer_is_let_go(autojump_clock: MockClock, gone: bool) -> None:
     server = HttpOrigin(plays())
     async with server.listening(), relaying(idle_stop_s=0) as pulls:
         pulls.keep(origin_at(server.port), "myapp", "test")
         await trio.sleep(5)
-        pulls.update_kept({})
+        pulls.configure({} if gone else {"a": origin_at(server.port, relayed=False)})
         await trio.sleep(5)
         assert (server.open, pulls.kept, list(pulls)) == (0, [], [])
 
