@@ -88,8 +88,6 @@ class _Connection:
                 async with TaskGroup() as self._group:
                     http2 = isinstance(self._stream, trio.SSLStream) and self._stream.selected_alpn_protocol() == "h2"
                     self._protocol = self._made(Http2) if http2 else self._made(H11Protocol)
-                    if isinstance(self._protocol, Http2):
-                        self._protocol.send_s = self._send_s
                     self._reading.deadline = trio.current_time() + self._idle_s
                     await self._protocol.initiate()
                     nursery.start_soon(self._handle)
@@ -109,8 +107,8 @@ class _Connection:
             server = transport.socket.getsockname()[:2]
         except OSError:
             client = server = None  # the peer has gone, which reading will show
-        return protocol(
-            ASGIWrapper(cast(ASGIFramework, self._app)),
+        made = protocol(
+            ASGIWrapper(cast(ASGIFramework, self._serve)),
             _config(),
             WorkerContext(None),
             self._group,
@@ -120,6 +118,14 @@ class _Connection:
             server,
             self._send,
         )
+        if isinstance(made, Http2):
+            made.send_s = self._send_s
+        return made
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Of requests that came together the next one may begin behind the end, and would never hear of it.
+        if not self._over:
+            await self._app(scope, receive, send)
 
     async def _read(self) -> None:
         """Receive until the client leaves, says more than anybody listens to, or the connection is to end."""

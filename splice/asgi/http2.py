@@ -1,9 +1,12 @@
-"""Hypercorn's HTTP/2 side, with two holes closed that a proxy of live streams cannot leave open.
+"""Hypercorn's HTTP/2 side, with holes closed that a proxy of live streams cannot leave open.
 
 Its buffers take more while the viewer's window is closed, so a viewer that sends no WINDOW_UPDATE would hold all that
-its stream has brought since; and an application that stops in the midst of its answer leaves the stream open for ever.
+its stream has brought since; an application that stops in the midst of its answer leaves the stream open for ever, one
+that ends its answer when the viewer has left, or has closed its window, waits for ever; and one that stops before its
+answer breaks those of the other streams.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 import h2.connection
@@ -11,7 +14,7 @@ import h2.errors
 import h2.exceptions
 import trio
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.events import Body, Data, StreamClosed
+from hypercorn.protocol.events import Body, Data, EndBody, EndData, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol
 
@@ -28,21 +31,56 @@ class Http2(H2Protocol):
 
     _handler: trio.lowlevel.Task | None = None  # whose task takes what the viewer sends
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._answered: Final[set[int]] = set()  # the streams whose answer's head was sent
+
     async def handle(self, event: Event) -> None:
         """Take what the viewer has sent, or that the connection is over."""
         if isinstance(event, RawData):
             self._handler = trio.lowlevel.current_task()
         await super().handle(event)
-        if not self.closed and self.connection.state_machine.state is h2.connection.ConnectionState.CLOSED:
+        if isinstance(event, Closed):
+            await self._wake_all()
+        elif not self.closed and self.connection.state_machine.state is h2.connection.ConnectionState.CLOSED:
             await self.send(Closed())  # after a thousand requests, as Hypercorn has it: nothing can be sent any more
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send for one of the streams; of a body's piece it returns when that is in HTTP/2 frames on its way."""
-        await super().stream_send(event)
+        if isinstance(event, Response):
+            if event.stream_id in self._answered:
+                # The application was cancelled while its head was on the way, and Hypercorn sends a head of its own.
+                # h2 would refuse that half-way, and HPACK's table then hold what the client is never sent.
+                await self._reset_unfinished(event.stream_id)
+                return
+            self._answered.add(event.stream_id)
+            # Hypercorn's 500, for an application that has ended without a word, has a field that RFC 9113, 8.2.2,
+            # forbids: h2 refuses it likewise.
+            event = replace(event, headers=[field for field in event.headers if field[0] != b"connection"])
+        if isinstance(event, EndBody | EndData):
+            with trio.move_on_after(self.send_s):
+                await self._send_unless_over(event)
+        else:
+            await self._send_unless_over(event)
         if isinstance(event, Body | Data):
             await self._wait_taken(event.stream_id)
         elif isinstance(event, StreamClosed):
+            self._answered.discard(event.stream_id)
             await self._reset_unfinished(event.stream_id)
+
+    async def _send_unless_over(self, event: StreamEvent) -> None:
+        # Once the connection is over nobody empties the buffers, and who waited for that would wait for ever.
+        if self.closed and not isinstance(event, StreamClosed):
+            await trio.lowlevel.checkpoint()
+        else:
+            await super().stream_send(event)
+
+    async def _wake_all(self) -> None:
+        """Let those go who wait until their buffers are taken from."""
+        for buffer in self.stream_buffers.values():
+            waiting: Any = buffer
+            await waiting._is_empty.set()
+            await waiting._paused.set()
 
     async def _wait_taken(self, stream_id: int) -> None:
         buffer: Any = self.stream_buffers.get(stream_id)
@@ -57,7 +95,7 @@ class Http2(H2Protocol):
 
     async def _reset_unfinished(self, stream_id: int) -> None:
         buffer: Any = self.stream_buffers.get(stream_id)
-        if buffer is None or buffer._complete:
+        if buffer is None or buffer.complete:
             return
         try:
             self.connection.reset_stream(stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import h2.connection
+import h2.settings
 import httpx
 import pytest
 import structlog
@@ -16,6 +18,7 @@ from splice.config import ListenAddress
 from splice.listeners import open_listeners
 from splice.logs import configure_logs
 from tests.splice.admin.admin_house import AdminHouse
+from tests.splice.https.https_house import Http2Viewer
 
 SOON_S = 5
 
@@ -152,9 +155,8 @@ async def test_a_websocket_is_closed(house: AdminHouse) -> None:
 
 async def test_http_2_passes_the_same_gate(house: AdminHouse) -> None:
     house.allow()
-    h2 = pytest.importorskip("h2.connection")
     async with served(house) as port, connected(port) as stream:
-        connection = h2.H2Connection()
+        connection = h2.connection.H2Connection()
         connection.initiate_connection()
         fields = [(":method", "GET"), (":path", "/metrics"), (":scheme", "http"), (":authority", "evil.example")]
         connection.send_headers(1, fields, end_stream=True)
@@ -181,3 +183,18 @@ async def test_an_event_that_is_not_understood_is_logged_and_hurts_nobody(house:
     with structlog.testing.capture_logs() as log:
         house.admin.hear({"event": "viewer.end", "level": "info"})
     assert [(event["event"], event["heard"]) for event in log] == [("admin.bug", "viewer.end")]
+
+
+async def test_an_http_2_client_that_opens_no_window_does_not_hold_its_place_for_ever(
+    house: AdminHouse, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with served(house) as port, connected(port) as stream:
+        client = Http2Viewer(stream)
+        client.h2.initiate_connection()
+        client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        asked = await client.ask("/healthz")
+        assert (await client.head(asked))[":status"] == "200"
+        with trio.fail_after(serve._SEND_S * 2 + serve._IDLE_S + SOON_S):
+            await client.reset_by_door(asked)
+            while not client.closed:
+                await client.receive()
