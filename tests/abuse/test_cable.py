@@ -17,6 +17,11 @@ PACKET = bytes(range(250)) * 5
 TOTAL_RETRANS, MIN_RTT_US, RCV_OOOPACK = 100, 148, 224
 
 
+@pytest.fixture
+def _cables_are_allowed() -> None:
+    need_network("wire: all three")
+
+
 @pytest.fixture(params=["wire", "netem"])
 def by(request: pytest.FixtureRequest) -> str:
     means: str = request.param
@@ -80,8 +85,8 @@ async def connected(network: str | None) -> AsyncIterator[Connection]:
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.usefixtures("_cables_are_allowed")
 async def test_in_fair_weather_the_way_is_short() -> None:
-    need_network("wire: all three")
     async with connected(None) as connection:
         assert await connection.brings(PACKET * 100)
         assert connection.round_trip_ms < 40
