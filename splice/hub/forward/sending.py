@@ -121,7 +121,10 @@ class Sending:
         return ForwardCounts(self.bytes, self.losses, self.reconnects, self.skipped)
 
     def stop(self) -> None:
-        """End it in order, within a second: the target gets the rest, and is told that this is all."""
+        """End it in order, within a second: the target gets the rest, and is told that this is all.
+
+        One that is still being connected to gets nothing of the stream.
+        """
         self._over.set()
         if self._subscriber is not None:
             self._subscriber.end(b"", trio.current_time())
@@ -187,6 +190,11 @@ class Sending:
             except trio.TooSlowError:
                 detail = f"the RTMP server did not take the stream within {timeouts.start_s:g} s"
                 raise OriginError(504, detail) from None
+            # `stop` may have come while there was no subscriber that it could end; from here there is no checkpoint
+            # until there is one. A stream that has ended meanwhile is still sent, as a newcomer would get it.
+            if self._over.is_set() and not self.live.ended.is_set():
+                await client.send(client.session.close_stream())
+                return
             limits = self.live.limits
             subscriber = Subscriber(
                 _PublishForm(message_stream_id, client.session.chunk_size),

@@ -14,9 +14,19 @@ from protocol.amf import Value
 from protocol.rtmp import MediaKind, parse_url
 from splice.hub.forward import ForwardRule, ForwardTimeouts, SendingState
 from splice.hub.passage import MOST_DOORS, Passage
-from tests.splice.hub.forwarding import TIMEOUTS, opened_forwards, published, push, to
+from tests.splice.hub.forwarding import PUBLISHED_METADATA, TIMEOUTS, opened_forwards, published, push, to
 from tests.splice.hub.pulling import origin_at, refused_port, relaying
-from tests.splice.hub.servers import INTER_FRAME, HttpOrigin, RtmpServer, mute, plays, says, silent_rtmp
+from tests.splice.hub.servers import (
+    INTER_FRAME,
+    OPENING,
+    HttpOrigin,
+    RtmpServer,
+    ServerStream,
+    mute,
+    plays,
+    says,
+    silent_rtmp,
+)
 from tests.splice.hub_house import House, open_house
 
 
@@ -105,6 +115,45 @@ async def test_a_target_that_takes_nothing_does_not_hold_up_the_end_of_its_forwa
             await trio.sleep(0.2)
             assert forward.sendings == []
         server.drop()
+
+
+class HesitantServer(RtmpServer):
+    """Lets those who connect wait for half a second."""
+
+    async def _converse(self, stream: ServerStream) -> None:
+        await trio.sleep(0.5)
+        await super()._converse(stream)
+
+
+@pytest.mark.parametrize("by_rule", [True, False])
+async def test_a_forward_that_is_stopped_while_it_connects_says_goodbye_without_a_picture(
+    autojump_clock: MockClock, by_rule: bool
+) -> None:
+    server = HesitantServer(silent_rtmp)
+    async with server.listening(), opened_forwards() as (hub, forwards):
+        with published(hub) as live:
+            if by_rule:
+                forward = forwards.add(ForwardRule("*", to(server)))
+                await trio.sleep(0.1)
+                forwards.remove(forward)
+            else:
+                with forwards.sending(live, parse_url(to(server, "backup/test"))):
+                    await trio.sleep(0.1)
+            await trio.sleep(0.8)
+            [peer] = server.connections
+            assert (peer.name, peer.media) == ("test", [])
+            assert (peer.stopped.is_set(), peer.left.is_set(), forwards.sendings) == (True, True, [])
+
+
+async def test_a_stream_that_ends_while_its_forward_connects_is_sent_on_all_the_same(autojump_clock: MockClock) -> None:
+    server = HesitantServer(silent_rtmp)
+    async with server.listening(), opened_forwards(ForwardRule("*", to(server)), grace_s=0) as (hub, _):
+        with published(hub):
+            await trio.sleep(0.1)
+        await trio.sleep(0.8)
+        [peer] = server.connections
+        assert [body for _, _, body in peer.media] == [PUBLISHED_METADATA, *(body for _, _, body in OPENING[1:])]
+        assert peer.stopped.is_set()
 
 
 async def test_new_time_outs_are_for_the_connections_that_follow(autojump_clock: MockClock) -> None:
