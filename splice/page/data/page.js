@@ -26,11 +26,17 @@ function addressOf(scheme) {
 const httpScheme = () => location.protocol.slice(0, -1);
 const chosenScheme = () => (form.elements.websocket.checked ? httpScheme().replace("http", "ws") : httpScheme());
 
+// On a narrow screen its lines break before ? and &, not in the middle of a name; what is copied is the same text.
+function showAddress(place, address) {
+  const parts = address.split(/(?=[?&])/);
+  place.replaceChildren(...parts.flatMap((part) => [document.createElement("wbr"), part]).slice(1));
+}
+
 function showAddresses() {
   const address = addressOf(httpScheme());
   if (address === null) return;
-  document.getElementById("address").textContent = addressOf(chosenScheme());
-  for (const place of document.querySelectorAll(".url")) place.textContent = address;
+  showAddress(document.getElementById("address"), addressOf(chosenScheme()));
+  for (const place of document.querySelectorAll(".url")) showAddress(place, address);
 }
 
 function say(text, isError) {
