@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from splice.http import Fields, RequestHead, as_sentence, encode_response_head, problem_response, reason_phrase
+from splice.http import Answer, Fields, RequestHead, as_sentence, problem_answer
 from splice.page import CONTENT_SECURITY_POLICY, asset, index_page, language_of
 
 __all__ = ["ALLOWED_METHODS", "CorsPolicy", "no_such_path", "own_file", "preflight", "refusal"]
@@ -38,7 +38,7 @@ class CorsPolicy:
         return self._everyone or origin in self._origins
 
 
-def preflight(cors_fields: Fields) -> bytes:
+def preflight(cors_fields: Fields) -> Answer:
     """The answer to OPTIONS, which is a browser's question before it sends Authorization or Range."""
     fields = [
         _ALLOW,
@@ -49,10 +49,10 @@ def preflight(cors_fields: Fields) -> bytes:
         (b"Content-Length", b"0"),
         (b"Connection", b"close"),
     ]
-    return encode_response_head((1, 1), 200, reason_phrase(200), fields)
+    return Answer(_OK, fields)
 
 
-def refusal(status: int, detail: str, *, cors_fields: Fields = (), head_only: bool = False) -> bytes:
+def refusal(status: int, detail: str, *, cors_fields: Fields = ()) -> Answer:
     """A problem+json answer with the fields that its status asks for."""
     extra = list(cors_fields)
     if status == 401:
@@ -63,7 +63,7 @@ def refusal(status: int, detail: str, *, cors_fields: Fields = (), head_only: bo
         extra.extend(_UPGRADES)
     if status == 503:
         extra.append(_RETRY_AFTER)
-    return problem_response(status, as_sentence(detail), extra_fields=extra, head_only=head_only)
+    return problem_answer(status, as_sentence(detail), extra_fields=extra)
 
 
 def no_such_path(live_path: str) -> tuple[int, str]:
@@ -71,12 +71,12 @@ def no_such_path(live_path: str) -> tuple[int, str]:
     return 404, f"nothing is at this path; a stream is asked for as {live_path}?src=NAME&app=APP&stream=STREAM"
 
 
-def own_file(head: RequestHead, *, live_path: str, demo: bool, cors_fields: Fields) -> bytes | None:
+def own_file(head: RequestHead, *, live_path: str, demo: bool, cors_fields: Fields) -> Answer | None:
     """The door's page at `/`, or a file of its own under `/-/`; None where there is none."""
     path = head.path.decode("ascii")
     if path == "/":
         language = language_of((head.get(b"accept-language") or b"").decode("latin-1"))
-        content = index_page(live_path=live_path, demo=demo, language=language, hub=True, websocket=True)
+        content = index_page(live_path=live_path, demo=demo, language=language)
         found = ("text/html; charset=utf-8", content)
     else:
         file = asset(path)
@@ -94,5 +94,4 @@ def own_file(head: RequestHead, *, live_path: str, demo: bool, cors_fields: Fiel
         *cors_fields,
         (b"Connection", b"close"),
     ]
-    answer = encode_response_head((1, 1), _OK, reason_phrase(_OK), fields)
-    return answer if head.method == b"HEAD" else answer + content
+    return Answer(_OK, fields, content)

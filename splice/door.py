@@ -58,12 +58,12 @@ class Door:
             answer = await self._reception.receive(visit, head, rules, cors_fields)
         except RefusedError as refused:
             _log.info("request.refused", peer=connection.peer, status=refused.status, detail=refused.detail)
+            answer = refusal(refused.status, refused.detail, cors_fields=cors_fields)
+        if answer is not None:
             head_only = head is not None and head.method == b"HEAD"
-            answer = refusal(refused.status, refused.detail, cors_fields=cors_fields, head_only=head_only)
-        if answer:
             # The page's player is 270 KB: more than the second of a finish() takes over a slow line.
             with trio.move_on_after(rules.gateway.stall_s):
-                await connection.send(answer)
+                await connection.send(answer.encode(head_only=head_only))
                 await connection.finish()
 
     async def _read_head(self, connection: ViewerSocket, head_s: float) -> RequestHead:

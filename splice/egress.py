@@ -5,14 +5,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from splice.http import Fields, RequestHead, encode_response_head, reason_phrase
+from splice.http import Answer, Fields, RequestHead
 from splice.hub import CHUNKED_FLV, FLV, WEBSOCKET_FLV, Form, LiveStream, Subscriber, Tracks, only
 from splice.hub.feeding import feed
 from splice.stats import EndReason, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 from splice.websocket import WebSocketViewer
 
-__all__ = ["Egress", "stream_head"]
+__all__ = ["Egress", "stream_answer"]
 
 _OK: Final = 200
 
@@ -57,7 +57,7 @@ class Egress:
             )
         chunked = chunked and head.version >= (1, 1)
         form = only(CHUNKED_FLV if chunked else FLV, tracks)
-        response = stream_head(chunked=chunked, cors_fields=cors_fields)
+        response = stream_answer(chunked=chunked, cors_fields=cors_fields).encode()
 
         async def look() -> EndReason:
             async with found:
@@ -104,7 +104,7 @@ class Egress:
                 return await feed(subscriber, connection.socket, stall_s=self.stall_s)
 
 
-def stream_head(*, chunked: bool, cors_fields: Fields) -> bytes:
+def stream_answer(*, chunked: bool, cors_fields: Fields) -> Answer:
     """The head that every viewer of a live stream gets."""
     fields = [
         (b"Content-Type", b"video/x-flv"),
@@ -114,4 +114,4 @@ def stream_head(*, chunked: bool, cors_fields: Fields) -> bytes:
     ]
     if chunked:
         fields.append((b"Transfer-Encoding", b"chunked"))
-    return encode_response_head((1, 1), _OK, reason_phrase(_OK), fields)
+    return Answer(_OK, fields)

@@ -27,7 +27,7 @@ from splice.http import (
     ResponseHead,
     binary_message,
     forwarded_request_head,
-    relayed_response_head,
+    relayed_answer,
 )
 from splice.hub.feeding import feed
 from splice.origins import OriginConnection, OriginError
@@ -102,7 +102,8 @@ class Gateway:
         with self.connection() as origin:
             try:
                 answer = await connection.unless_left(lambda: self.ask(origin, head, route, forwarded_for))
-                response = relayed_response_head(answer, cors_fields=cors_fields, viewer_version=head.version)
+                relayed = relayed_answer(answer, cors_fields=cors_fields, viewer_version=head.version)
+                response = relayed.encode()
                 if head.method == b"HEAD" or answer.framing.kind is FramingKind.NO_BODY:
                     origin.close()
                     await connection.finish(response)

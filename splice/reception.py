@@ -19,7 +19,7 @@ from splice.app_rules import RulesOf
 from splice.egress import Egress
 from splice.finder import StreamFinder
 from splice.gateway import Gateway
-from splice.http import Fields, RequestError, RequestHead
+from splice.http import Answer, Fields, RequestError, RequestHead
 from splice.hub import LiveStream, Tracks
 from splice.origins import OriginError
 from splice.proxies import ForwardedForError, TrustedProxies
@@ -152,8 +152,8 @@ class Reception:
         self._finder: Final = finder
         self._viewers: Final = viewers
 
-    async def receive(self, visit: Visit, head: RequestHead, rules: DoorRules, cors_fields: Fields) -> bytes:
-        """Serve a request; what is still to be answered, as HTTP/1.1, b"" where the stream was the answer.
+    async def receive(self, visit: Visit, head: RequestHead, rules: DoorRules, cors_fields: Fields) -> Answer | None:
+        """Serve a request; what is still to be answered, None where the stream was the answer.
 
         Raises:
             RefusedError: with what to answer.
@@ -187,7 +187,7 @@ class Reception:
             await self._let_in(_Arrival(visit, head, query, rules, access, asked, protocol), redirect)
         finally:
             access.play_ended(asked)
-        return b""
+        return None
 
     async def _let_in(self, arrival: _Arrival, redirect: Renamed | Pulled | None) -> None:
         """Serve a viewer who may watch, if there is room and the stream."""

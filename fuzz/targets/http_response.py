@@ -20,7 +20,7 @@ from splice.http import (
     ResponseHead,
     ResponseParser,
     chunk,
-    relayed_response_head,
+    relayed_answer,
 )
 
 CODE: Final = ("splice/http/response.py", "splice/http/framing.py", "splice/http/lines.py")
@@ -56,7 +56,7 @@ def check(data: bytes) -> None:
 
 
 def _check_relayed(head: ResponseHead) -> None:
-    relayed = _read([relayed_response_head(head)]).head
+    relayed = _read([relayed_answer(head).encode()]).head
     assert relayed is not None, "the relayed head is refused"
     assert (relayed.status, relayed.framing) == (head.status, head.framing), relayed
 

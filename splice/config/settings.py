@@ -168,10 +168,6 @@ class Settings(Table):
         """What is in force for those that have none."""
         return AppSettings(hub=self.hub, publish=self.publish, play=self.play, hooks=self.hooks)
 
-    @cached_property
-    def listen_addresses(self) -> tuple[ListenAddress, ...]:
-        return tuple(ListenAddress.parse(text) for text in self.listen)
-
     def waiting_for_restart(self, started_with: "Settings") -> list[str]:
         """The keys, dotted, that are otherwise here than in `started_with`, and that a reload does not apply."""
         return [".".join(path) for path, changed in _kept_from_start(self, started_with, ()) if changed]

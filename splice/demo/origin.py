@@ -18,7 +18,7 @@ import trio
 from protocol import NEED_DATA
 from splice.config import ListenAddress
 from splice.demo.clip import Clip, Playback
-from splice.http import RequestError, RequestHead, RequestParser, chunk, problem_response
+from splice.http import RequestError, RequestHead, RequestParser, chunk, problem_answer
 from splice.listeners import accept_forever, open_listeners
 
 __all__ = ["DemoOrigin"]
@@ -165,7 +165,7 @@ async def _until_gone(stream: trio.abc.ReceiveStream, playing: trio.CancelScope)
 async def _refuse(stream: trio.abc.HalfCloseableStream, status: int, detail: str) -> None:
     """Send an error answer, and stay a moment so that unread bytes do not turn the close into a reset."""
     with trio.move_on_after(_LINGER_S):
-        await stream.send_all(problem_response(status, detail))
+        await stream.send_all(problem_answer(status, detail).encode())
         await stream.send_eof()
         while await stream.receive_some(_READ_BYTES):
             pass

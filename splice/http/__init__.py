@@ -1,18 +1,18 @@
 """HTTP/1.1 without I/O, hand-written by RFC 9112: bytes in, heads out; heads in, bytes out.
 
-`RequestParser` reads what a viewer asks, `ResponseParser` and `BodyDecoder` what an origin answers; the functions make
-heads, error answers and the chunked coding. Imports run down one chain: ``answers -> response -> framing -> lines ->
-grammar``, and ``request -> lines``; ``websocket`` stands above them all, and its frames are wsproto's. Stricter than
-the RFC wherever it allows a repair.
+`RequestParser` reads what a viewer asks, `ResponseParser` and `BodyDecoder` what an origin answers; an `Answer` is what
+the door says itself. Imports run down one chain: ``answers -> response -> framing -> lines -> grammar``, and
+``request -> lines``; ``websocket`` stands above them all, and its frames are wsproto's. Stricter than the RFC wherever
+it allows a repair.
 """
 
 from splice.http.answers import (
+    Answer,
     as_sentence,
-    encode_response_head,
     forwarded_request_head,
-    problem_response,
+    problem_answer,
     reason_phrase,
-    relayed_response_head,
+    relayed_answer,
 )
 from splice.http.framing import (
     CHUNKED,
@@ -46,6 +46,7 @@ __all__ = [
     "MAX_INTERIM_ANSWERS",
     "MAX_TARGET_BYTES",
     "NO_BODY",
+    "Answer",
     "BodyDecoder",
     "CloseReason",
     "Fields",
@@ -63,9 +64,8 @@ __all__ = [
     "asks_for_websocket",
     "binary_message",
     "chunk",
-    "encode_response_head",
     "forwarded_request_head",
-    "problem_response",
+    "problem_answer",
     "reason_phrase",
-    "relayed_response_head",
+    "relayed_answer",
 ]

@@ -1,16 +1,17 @@
 """Heads and answers as bytes: what the door says itself, asks of an origin, and relays from it.
 
-Fields flow in as names and values, a serialised head comes out, and no CR, LF or other CTL passes with it: what breaks
-the grammar is a bug of ours and raises `ValueError`. RFC 9112, 3 to 5; RFC 9110, 7.6.1 for what is hop-by-hop; RFC 9457
-for the errors' bodies.
+Fields flow in as names and values, a head comes out, and no CR, LF or other CTL passes with it: what breaks the grammar
+is a bug of ours and raises `ValueError`. A plain connection is sent what `Answer.encode` makes, HTTP/2 its parts.
+RFC 9112, 3 to 5; RFC 9110, 7.6.1 for what is hop-by-hop; RFC 9457 for the errors' bodies.
 
 The door's version is HTTP/1.1 in every answer, also to an HTTP/1.0 viewer: a server sends the highest version of the
 same major number that it conforms to, not the one it was asked in (RFC 9110, 2.5 and 6.2), and "HTTP/1.1" in an answer
 promises nothing about its framing. What such a viewer must not get is a chunked body, so that goes by
-`relayed_response_head(..., viewer_version=(1, 0))`.
+`relayed_answer(..., viewer_version=(1, 0))`.
 """
 
 import json
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -19,13 +20,7 @@ from splice.http.grammar import is_authority, is_field_value, is_reason, is_targ
 from splice.http.lines import Fields
 from splice.http.response import ResponseHead
 
-__all__ = [
-    "encode_response_head",
-    "forwarded_request_head",
-    "problem_response",
-    "reason_phrase",
-    "relayed_response_head",
-]
+__all__ = ["Answer", "as_sentence", "forwarded_request_head", "problem_answer", "reason_phrase", "relayed_answer"]
 
 _HTTP_1_1: Final = (1, 1)
 
@@ -49,23 +44,37 @@ def reason_phrase(status: int) -> bytes:
     return _REASONS.get(status, "").encode("ascii")
 
 
-def encode_response_head(version: tuple[int, int], status: int, reason: bytes, fields: Fields) -> bytes:
-    """A response head with its empty line (RFC 9112, 4 and 5).
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of the door's own, or the head of one whose body is a stream.
 
-    Args:
-        version: the version to write, which is the door's own, (1, 1), whatever the viewer speaks.
+    Attributes:
         status: 100 to 599.
-        reason: may be empty.
-        fields: written in their order.
+        fields: in the order in which they are sent.
+        body: empty where a stream follows.
+        reason: the reason phrase, which may be empty; None: as `reason_phrase` has it.
 
     Raises:
         ValueError: any of it would break the head.
     """
-    if not 100 <= status <= 599:
-        raise ValueError(f"status {status} is not from 100 to 599")
-    if not is_reason(reason):
-        raise ValueError(f"a reason phrase cannot be {reason!r}")
-    return b"HTTP/%d.%d %d %b\r\n%b\r\n" % (*version, status, reason, _encode_fields(fields))
+
+    status: int
+    fields: Fields
+    body: bytes = b""
+    reason: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if not 100 <= self.status <= 599:
+            raise ValueError(f"status {self.status} is not from 100 to 599")
+        if not is_reason(self.reason or b""):
+            raise ValueError(f"a reason phrase cannot be {self.reason!r}")
+        _require_fields(self.fields)
+
+    def encode(self, *, head_only: bool = False) -> bytes:
+        """The answer as HTTP/1.1; to HEAD without its body (RFC 9112, 4 and 5)."""
+        reason = reason_phrase(self.status) if self.reason is None else self.reason
+        head = b"HTTP/1.1 %d %b\r\n%b\r\n" % (self.status, reason, _encode_fields(self.fields))
+        return head if head_only else head + self.body
 
 
 def as_sentence(detail: str) -> str:
@@ -74,28 +83,23 @@ def as_sentence(detail: str) -> str:
     return text if text.endswith((".", "?", "!")) else text + "."
 
 
-def problem_response(
-    status: int,
-    detail: str,
-    *,
-    version: tuple[int, int] = _HTTP_1_1,
-    extra_fields: Fields = (),
-    head_only: bool = False,
-) -> bytes:
-    """A whole error answer whose body is ``application/problem+json`` (RFC 9457), of type about:blank.
+def problem_answer(status: int, detail: str, *, extra_fields: Fields = ()) -> Answer:
+    """An error's answer, whose body is ``application/problem+json`` (RFC 9457), of type about:blank.
 
     Args:
         status: 400 to 599.
         detail: one sentence that says what to do. Any text: it stands in the body alone, JSON in ASCII.
-        version: the version to write, see `encode_response_head`.
         extra_fields: CORS, Retry-After, Allow, Date.
-        head_only: for HEAD: the same head, and no body.
 
     Raises:
         ValueError: the status or an extra field would break the head.
     """
-    reason = reason_phrase(status)
-    problem = {"type": "about:blank", "title": reason.decode("ascii"), "status": status, "detail": detail}
+    problem = {
+        "type": "about:blank",
+        "title": reason_phrase(status).decode("ascii"),
+        "status": status,
+        "detail": detail,
+    }
     body = json.dumps(problem).encode("ascii")
     fields = [
         (b"Content-Type", b"application/problem+json"),
@@ -104,8 +108,7 @@ def problem_response(
         (b"Connection", b"close"),
         *extra_fields,
     ]
-    head = encode_response_head(version, status, reason, fields)
-    return head if head_only else head + body
+    return Answer(status, fields, body)
 
 
 def forwarded_request_head(target: bytes, version: tuple[int, int], host: str, fields: Fields) -> bytes:
@@ -128,18 +131,15 @@ def forwarded_request_head(target: bytes, version: tuple[int, int], host: str, f
     for name, _ in fields:
         if name.lower() in _FRAMING_FIELDS or name.lower() in (b"host", b"connection"):
             raise ValueError(f"the field {name!r} is not the caller's to set")
+    _require_fields(fields)
     own_fields = [(b"Host", host_value), (b"Connection", b"close")]
     return b"GET %b HTTP/%d.%d\r\n%b%b\r\n" % (target, *version, _encode_fields(own_fields), _encode_fields(fields))
 
 
-def relayed_response_head(
-    head: ResponseHead,
-    *,
-    cors_fields: Fields = (),
-    extra_fields: Fields = (),
-    viewer_version: tuple[int, int] = _HTTP_1_1,
-) -> bytes:
-    """The origin's head as the viewer gets it; the version written is the door's, HTTP/1.1.
+def relayed_answer(
+    head: ResponseHead, *, cors_fields: Fields = (), viewer_version: tuple[int, int] = _HTTP_1_1
+) -> Answer:
+    """The origin's head as the viewer gets it.
 
     What concerns the origin's connection goes, its Access-Control fields too; the door's CORS fields and
     Connection: close come. The framing field is made anew from `head.framing`, so that an origin which names it in its
@@ -149,11 +149,10 @@ def relayed_response_head(
     Args:
         head: as `ResponseParser` returned it.
         cors_fields: the door's own, Vary among them where it is due.
-        extra_fields: such as Date where the origin sent none.
         viewer_version: what the viewer asked in, (1, 0) or (1, 1).
 
     Raises:
-        ValueError: a CORS or extra field would break the head.
+        ValueError: a CORS field would break the head.
     """
     dropped = _HOP_BY_HOP | _FRAMING_FIELDS | _named_by_connection(head)
     fields = [
@@ -162,8 +161,8 @@ def relayed_response_head(
         if name.lower() not in dropped and not name.lower().startswith((b"proxy-", b"access-control-"))
     ]
     fields += _framing_fields(head, viewer_version)
-    fields += [*cors_fields, *extra_fields, (b"Connection", b"close")]
-    return encode_response_head(_HTTP_1_1, head.status, head.reason, fields)
+    fields += [*cors_fields, (b"Connection", b"close")]
+    return Answer(head.status, fields, reason=head.reason)
 
 
 def _named_by_connection(head: ResponseHead) -> set[bytes]:
@@ -180,8 +179,11 @@ def _framing_fields(head: ResponseHead, viewer_version: tuple[int, int]) -> Fiel
     return [(b"Content-Length", length)] if length is not None and head.status != 204 else []
 
 
-def _encode_fields(fields: Fields) -> bytes:
+def _require_fields(fields: Fields) -> None:
     for name, value in fields:
         if not is_token(name) or not is_field_value(value):
             raise ValueError(f"a field cannot be {name!r}: {value!r}")
+
+
+def _encode_fields(fields: Fields) -> bytes:
     return b"".join([b"%b: %b\r\n" % field for field in fields])

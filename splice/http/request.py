@@ -102,16 +102,10 @@ class RequestParser:
 
     def __init__(self) -> None:
         self._lines = LineBuffer()
-        self._started = False
         self._empty_line_ignored = False
         self._begun: tuple[_RequestLine, FieldSection] | None = None
         self._head: RequestHead | None = None
         self._error: RequestError | None = None
-
-    @property
-    def started(self) -> bool:
-        """Whether any byte has come, were it only an empty line's."""
-        return self._started
 
     @property
     def trailing_data(self) -> bytes:
@@ -120,9 +114,7 @@ class RequestParser:
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Add bytes from the viewer; the end of its stream is for the caller to see."""
-        if data:
-            self._started = True
-            self._lines.receive_data(data)
+        self._lines.receive_data(data)
 
     def next_event(self) -> RequestHead | NeedDataType:
         """The head, once, as soon as it is whole; NEED_DATA before and after.

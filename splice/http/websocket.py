@@ -15,7 +15,7 @@ from wsproto.frame_protocol import CloseReason, FrameProtocol
 from wsproto.handshake import WEBSOCKET_VERSION
 from wsproto.utilities import generate_accept_token
 
-from splice.http.answers import encode_response_head, reason_phrase
+from splice.http.answers import Answer
 from splice.http.request import RequestError, RequestHead
 
 __all__ = ["CloseReason", "WebSocketSession", "accepting_head", "asks_for_websocket", "binary_message"]
@@ -61,7 +61,7 @@ def accepting_head(head: RequestHead) -> bytes:
         (b"Connection", b"Upgrade"),
         (b"Sec-WebSocket-Accept", generate_accept_token(keys[0])),
     ]
-    return encode_response_head((1, 1), _SWITCHING_PROTOCOLS, reason_phrase(_SWITCHING_PROTOCOLS), fields)
+    return Answer(_SWITCHING_PROTOCOLS, fields).encode()
 
 
 def binary_message(payload: bytes) -> bytes:

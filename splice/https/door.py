@@ -74,6 +74,6 @@ class HttpsDoor:
         except Exception:  # noqa: BLE001 -- a bug in one request ends that one alone
             _log.exception("connection.bug", peer=visit.peer)
             return
-        if answer:
+        if answer is not None:
             with trio.move_on_after(rules.gateway.stall_s):
                 await visit.answer(answer)

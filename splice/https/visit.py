@@ -14,17 +14,17 @@ import trio
 
 from protocol import NEED_DATA
 from splice.asgi import Receive, Scope, Send
-from splice.egress import stream_head
+from splice.egress import stream_answer
 from splice.gateway import unframe
 from splice.http import (
+    Answer,
     CloseReason,
     Fields,
     FramingKind,
     RequestError,
     RequestHead,
     RequestParser,
-    ResponseParser,
-    relayed_response_head,
+    relayed_answer,
 )
 from splice.http.grammar import is_token
 from splice.hub import FLV, LiveStream, Subscriber, Tracks, only
@@ -111,7 +111,7 @@ class AsgiVisit:
             except ViewerLeftError:
                 return EndReason.VIEWER_LEFT
             # For HTTP/1.0, which knows no chunked coding: how a body is framed here is not the origin's affair.
-            response = relayed_response_head(answer, cors_fields=self.cors_fields, viewer_version=(1, 0))
+            response = relayed_answer(answer, cors_fields=self.cors_fields, viewer_version=(1, 0))
             if self.head.method == b"HEAD" or answer.framing.kind is FramingKind.NO_BODY:
                 origin.close()
                 return await self._answer_alone(response)
@@ -137,7 +137,7 @@ class AsgiVisit:
         self, found: AbstractAsyncContextManager[LiveStream], viewer: Viewer, *, tracks: Tracks, chunked: bool
     ) -> EndReason:
         # What frames the body is Hypercorn's to say: h11 takes the chunked coding wherever a client knows it.
-        response = stream_head(chunked=False, cors_fields=self.cors_fields)
+        response = stream_answer(chunked=False, cors_fields=self.cors_fields)
 
         async def look() -> None:
             async with found:
@@ -168,33 +168,24 @@ class AsgiVisit:
 
     # --- ASGI ---
 
-    async def answer(self, data: bytes) -> None:
-        """Send a whole answer, given as HTTP/1.1."""
-        body = await self._begin_answer(data)
+    async def answer(self, answer: Answer) -> None:
+        """Send a whole answer, to HEAD without its body."""
+        await self._begin(answer)
+        body = b"" if self.head.method == b"HEAD" else answer.body
         await self._send({"type": f"{self._answers}.body", "body": body, "more_body": False})
 
-    async def _answer_alone(self, head: bytes) -> EndReason:
+    async def _answer_alone(self, response: Answer) -> EndReason:
         with trio.move_on_after(self.rules.gateway.stall_s):
-            await self.answer(head)
+            await self.answer(response)
         return EndReason.ORIGIN_ENDED
 
-    async def _begin_answer(self, data: bytes) -> bytes:
-        """Send the head at the beginning of `data`; what is behind it."""
-        parser = ResponseParser(self.head.method)
-        parser.receive_data(data)
-        head = parser.next_event()
-        if head is NEED_DATA:
-            raise ValueError("an answer without a whole head")
-        http2 = self.scope["http_version"] == "2"
-        fields = [(name.lower(), value) for name, value in head.fields]
-        headers = [(name, value) for name, value in fields if not (http2 and name in _NOT_IN_HTTP2)]
-        await self._send({"type": f"{self._answers}.start", "status": head.status, "headers": headers})
-        return parser.trailing_data
-
-    async def _begin(self, response: bytes | None) -> None:
+    async def _begin(self, response: Answer | None) -> None:
         """Answer with this head, or, without one, go on by WebSocket."""
         if response is not None:
-            await self._begin_answer(response)
+            http2 = self.scope["http_version"] == "2"
+            fields = [(name.lower(), value) for name, value in response.fields]
+            headers = [(name, value) for name, value in fields if not (http2 and name in _NOT_IN_HTTP2)]
+            await self._send({"type": f"{self._answers}.start", "status": response.status, "headers": headers})
             return
         await self._send({"type": "websocket.accept"})
         self._accepted = True

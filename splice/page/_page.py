@@ -68,16 +68,12 @@ def _template() -> Template:
     return Template((_data("index.html") or b"").decode())
 
 
-def index_page(
-    *, live_path: str, demo: bool, hub: bool = False, websocket: bool = False, language: PageLanguage = "en"
-) -> bytes:
+def index_page(*, live_path: str, demo: bool, language: PageLanguage = "en") -> bytes:
     """The page at `/`: how to watch, a field to try a stream, and the demo's links where the demo runs.
 
     Args:
         live_path: the path of the splice route; the first where there are several.
         demo: whether the built-in origin runs.
-        hub: whether the door has streams of its own, to be asked for as ``/APP/STREAM.flv``.
-        websocket: whether it serves streams by WebSocket.
         language: see `language_of`.
 
     Returns: HTML in UTF-8, to be sent with `CONTENT_SECURITY_POLICY` and ``Vary: Accept-Language``. How the browser
@@ -96,8 +92,6 @@ def index_page(
             live_path=escape(live_path),
             example=example,
             demo_section=_demo_section(words, example) if demo else "",
-            hub_hidden=_hidden_unless(hub),
-            websocket_hidden=_hidden_unless(websocket),
             demo_name="demo" if demo else "",
             demo_stream="clock" if demo else "",
             player_hidden=_hidden_unless(has_player),

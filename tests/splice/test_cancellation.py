@@ -260,7 +260,7 @@ async def test_a_bug_ends_its_own_connection_alone_and_is_logged(
         if where == "asking":
             monkeypatch.setattr(splice.gateway, "forwarded_request_head", raise_on_purpose)
         elif where == "answering":
-            monkeypatch.setattr(splice.gateway, "relayed_response_head", raise_on_purpose)
+            monkeypatch.setattr(splice.gateway, "relayed_answer", raise_on_purpose)
         elif where == "relaying":
             monkeypatch.setattr(house.pump, "relay", raise_on_purpose)
         else:

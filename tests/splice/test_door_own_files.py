@@ -3,17 +3,17 @@
 import pytest
 import trio.testing
 
-from splice.http import encode_response_head
+from splice.http import Answer
 from tests.splice.pump.links import digest, random_bytes
 from tests.splice.splice_house import open_house
 
 SCRIPT = random_bytes(600_000)
-HEAD = encode_response_head((1, 1), 200, b"OK", [(b"Content-Length", b"%d" % len(SCRIPT))])
+FILE = Answer(200, [(b"Content-Length", b"%d" % len(SCRIPT))], SCRIPT)
 
 
 @pytest.fixture(autouse=True)
 def _a_large_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("splice.reception.own_file", lambda *_, **__: HEAD + SCRIPT)
+    monkeypatch.setattr("splice.reception.own_file", lambda *_, **__: FILE)
 
 
 async def test_a_large_file_is_whole_however_long_a_slow_line_takes(autojump_clock: trio.testing.MockClock) -> None:

@@ -92,16 +92,6 @@ def test_an_error_is_raised_again_when_asked_again() -> None:
     assert parser.trailing_data == b""
 
 
-def test_a_parser_has_started_with_its_first_byte() -> None:
-    parser = RequestParser()
-    assert not parser.started
-    parser.receive_data(b"")
-    assert not parser.started
-    assert parser.next_event() is NEED_DATA
-    parser.receive_data(b"G")
-    assert parser.started
-
-
 def test_an_oversized_target_is_refused_before_its_end_has_come() -> None:
     parser = RequestParser()
     parser.receive_data(b"GET /" + b"a" * (MAX_TARGET_BYTES + 251))

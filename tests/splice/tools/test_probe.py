@@ -21,7 +21,7 @@ import splice.tools.probe as probe_tool
 from protocol import Timestamp
 from protocol.flv import FlvFault, Tag, TagType, encode_tag
 from splice.demo import DemoOrigin
-from splice.http import LAST_CHUNK, chunk, problem_response
+from splice.http import LAST_CHUNK, chunk, problem_answer
 from splice.tools.player import LiveUrl
 from splice.tools.probe import Measurement, main, probe
 from tests.splice.hub.servers import (
@@ -182,7 +182,7 @@ async def test_ws_flv_that_closes_with_an_error_says_which(autojump_clock: trio.
 async def test_a_refusal_is_told_in_the_servers_own_sentence(
     scheme: str, autojump_clock: trio.testing.MockClock
 ) -> None:
-    async with playing(HttpOrigin(says(problem_response(404, "No origin has this name.")))) as authority:
+    async with playing(HttpOrigin(says(problem_answer(404, "No origin has this name.").encode()))) as authority:
         report = await probed(f"{scheme}://{authority}/live?src=a")
     assert (report["end"], report["detail"]) == ("refused", "the server answers 404: No origin has this name.")
     assert report["video"] is report["audio"] is report["first_byte_ms"] is None
