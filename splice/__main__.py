@@ -20,7 +20,7 @@ from splice.listeners import ListenError
 from splice.logs import LEVELS, configure_logs
 from splice.server import DEMO_ORIGIN, serve
 from splice.spelling import meant
-from splice.supervisor import hold_signals, tell_ready
+from splice.supervisor import hold_signals, let_signals_in, tell_ready
 from splice.tools import TOOLS
 
 __all__ = ["main"]
@@ -49,6 +49,7 @@ def _run(arguments: list[str]) -> int:
     parser = _parser()
     match arguments:
         case [name, *of_the_tool] if name in TOOLS:
+            let_signals_in()  # a tool has nothing to put in order first
             tool: Callable[[list[str]], int] = importlib.import_module(TOOLS[name]).main
             return tool(of_the_tool)
         case [name, *_] if not name.startswith("-"):

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import splice.__main__ as command_line
-from splice import __version__
+from splice import __version__, start
 from splice.config import ConfigError, Settings
 from splice.listeners import ListenError
 
@@ -274,6 +274,27 @@ def test_a_stop_or_a_reload_waits_for_a_door_that_starts(door: FakeDoor) -> None
     exit_status(*LISTEN)
     assert door.held == {signal.SIGTERM, signal.SIGHUP}
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+def test_what_waits_for_a_door_already_waits_while_its_libraries_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[set[int]] = []
+    monkeypatch.setattr(command_line, "main", lambda: held.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))))
+    start.main()
+    assert held == [{signal.SIGTERM, signal.SIGHUP}]
+
+
+def test_a_tool_is_ended_by_what_a_door_would_wait_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[set[int]] = []
+
+    def tool(_arguments: list[str]) -> int:
+        held.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+        return 0
+
+    monkeypatch.setattr("splice.tools.probe.main", tool)
+    monkeypatch.setattr(sys, "argv", ["splice", "probe"])
+    with pytest.raises(SystemExit, match="0"):
+        start.main()
+    assert held == [set()]
 
 
 def test_without_a_demo_nothing_is_to_be_played(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:
