@@ -310,3 +310,38 @@ async def test_without_its_player_the_page_says_so_in_one_line_and_all_else_work
         ffmpeg_watching(f"{door.http_url}/live?src=demo&app=demo&stream=clock"),
     ):
         await browsed(look)
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+async def test_both_pages_fit_a_narrow_screen_and_break_no_address_that_is_copied(
+    locale: str, tmp_path: Path, chromium: str
+) -> None:
+    forward = example_of(ForwardItem)
+    (running,) = forward["sending"]
+    far = {**running, "to": f"rtmps://{'ingest.' * 9}example.org/live2/***", "last_error": "refused: " + "x" * 90}
+    found = {"forwards": [{**forward, "sending": [far]}], "total": 1}
+
+    def look() -> None:
+        with page_of(chromium, door, locale=locale) as page:
+            page.set_viewport_size({"width": 320, "height": 640})
+            page.route("**/api/v1/forwards", lambda route: route.fulfill(json=found))
+            page.goto("/")
+            expect(row(page, "forwards", "example.org")).to_be_visible()
+            wide = "() => [document.documentElement, ...document.querySelectorAll('section')].map(e => e.scrollWidth)"
+            assert max(page.evaluate(wide)) <= 320
+            caption = page.locator(".charts figcaption").last
+            busy = """caption => {
+                caption.querySelector("strong").textContent = "888.8 Mbit/s";
+                caption.querySelector(".peak").textContent = "5 min peak 888.8 Mbit/s";
+                return caption.firstElementChild.offsetHeight;
+            }"""
+            assert caption.evaluate(busy) < 30  # px: one line
+
+            page.goto(door.http_url)
+            address = f"{door.http_url}/live?src=demo&app=demo&stream=clock"
+            assert page.locator("#address").inner_text() == address
+            assert page.locator(".commands code").first.inner_text() == f'ffplay -fflags nobuffer "{address}"'
+            assert max(page.evaluate(wide)) <= 320
+
+    async with running_door(tmp_path, "--demo", "--admin", "0") as door:
+        await browsed(look)
