@@ -150,7 +150,9 @@ class Server:
                 self._draining = True
                 status = await self._drain(signals)
             connections.cancel_scope.cancel()
-        await self.rooms.hook_calls.wait_told()
+        async with trio.open_nursery() as last_words:
+            last_words.start_soon(self.rooms.hook_calls.wait_told)
+            last_words.start_soon(self.rooms.forwards.stop_all)
         return status
 
     def _doors(self, listeners: DoorListeners, connections: trio.Nursery) -> Iterator[tuple[socket.socket, StartOne]]:

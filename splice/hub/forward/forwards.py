@@ -17,7 +17,7 @@ import trio
 
 from protocol.rtmp import RtmpUrl
 from splice.hub.forward.counts import ForwardCounts
-from splice.hub.forward.sending import ForwardTimeouts, Sending
+from splice.hub.forward.sending import FAREWELL_S, ForwardTimeouts, Sending
 from splice.hub.forward.target import ForwardRule, Target
 from splice.hub.live_stream import LiveStream
 from splice.hub.pauses import GrowingPauses
@@ -110,6 +110,8 @@ class Forwards:
         self._forwards: dict[ForwardRule, Forward] = {}
         self._ids: Final = itertools.count(1)
         self._sendings: dict[Sending, None] = {}
+        self._none_left = trio.Event()
+        self._none_left.set()
         self._counts_before: defaultdict[str, ForwardCounts] = defaultdict(ForwardCounts)  # of what has ended
 
     def __iter__(self) -> Iterator[Forward]:
@@ -158,6 +160,16 @@ class Forwards:
         del self._forwards[forward.rule]
         forward.stop()
 
+    async def stop_all(self) -> None:
+        """Let all forwards end, those that were added too, and wait for their last words: a second at most.
+
+        A cancellation leaves them to say these by themselves.
+        """
+        for forward in self:
+            self.remove(forward)
+        with trio.move_on_after(FAREWELL_S):
+            await self._none_left.wait()
+
     def begin(self, live: LiveStream) -> None:
         """Send a stream on to wherever the rules say, until it ends; to be called with every stream that begins."""
         for forward in self:
@@ -194,6 +206,8 @@ class Forwards:
         return Sending(live, target, timeouts=lambda: self.timeouts, door=self._door, pauses=pauses)
 
     async def _run(self, sending: Sending, forward: Forward | None = None) -> None:
+        if not self._sendings:
+            self._none_left = trio.Event()
         self._sendings[sending] = None
         try:
             await sending.run()
@@ -202,3 +216,5 @@ class Forwards:
             self._counts_before[sending.target.server] += sending.counts
             if forward is not None:
                 forward.ends(sending)
+            if not self._sendings:
+                self._none_left.set()

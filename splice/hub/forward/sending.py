@@ -29,12 +29,12 @@ from splice.hub.subscriber import Subscriber
 from splice.origins import OriginError
 from splice.stats import EndReason
 
-__all__ = ["ForwardTimeouts", "Sending", "SendingState"]
+__all__ = ["FAREWELL_S", "ForwardTimeouts", "Sending", "SendingState"]
 
-_STEADY_S: Final = 60.0
-_FAREWELL_S: Final = 1.0
+FAREWELL_S: Final = 1.0
 """How long the rest of a stream may take, once it has ended."""
 
+_STEADY_S: Final = 60.0
 _ON_METADATA: Final = amf0.encode("onMetaData")
 _SET_DATA_FRAME: Final = amf0.encode("@setDataFrame")
 
@@ -149,7 +149,7 @@ class Sending:
 
     async def _bound_the_farewell(self, scope: trio.CancelScope) -> None:
         await self._over.wait()
-        scope.deadline = trio.current_time() + _FAREWELL_S
+        scope.deadline = trio.current_time() + FAREWELL_S
 
     async def _keep_sending(self) -> None:
         while not self._over.is_set():

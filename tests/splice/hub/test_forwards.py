@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog.testing
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from protocol.amf import Value
 from protocol.rtmp import MediaKind, parse_url
@@ -114,6 +114,45 @@ async def test_a_target_that_takes_nothing_does_not_hold_up_the_end_of_its_forwa
             assert len(forward.sendings) == 1
             await trio.sleep(0.2)
             assert forward.sendings == []
+        server.drop()
+
+
+async def test_all_forwards_are_stopped_at_once_and_none_begins_any_more(autojump_clock: MockClock) -> None:
+    server = RtmpServer(silent_rtmp)
+    async with server.listening(), opened_forwards(ForwardRule("*", to(server))) as (hub, forwards):
+        with published(hub) as live:
+            forwards.add(ForwardRule("*", to(server, "other")))
+            with forwards.sending(live, parse_url(to(server, "third/x"))):
+                await trio.sleep(1)
+            await forwards.stop_all()
+            assert trio.current_time() == pytest.approx(1, abs=0.1)
+            assert (list(forwards), forwards.sendings) == ([], [])
+            with published(hub, stream="another"):
+                await trio.sleep(1)
+        assert names(server) == [("backup", "test", False), ("other", "test", False), ("third", "x", False)]
+        assert all(peer.stopped.is_set() for peer in server.connections)
+
+
+@pytest.mark.parametrize("more", ["a target takes nothing", "somebody adds a forward meanwhile"])
+async def test_stopping_all_forwards_takes_no_more_than_a_second(autojump_clock: MockClock, more: str) -> None:
+    server = RtmpServer(silent_rtmp, deaf_after="publish" if more == "a target takes nothing" else "")
+    async with (
+        server.listening(),
+        opened_forwards(ForwardRule("*", to(server)), backlog_bytes=64 << 20) as (hub, forwards),
+        trio.open_nursery() as nursery,
+    ):
+        with published(hub) as live:
+            await trio.sleep(0.5)
+            for _ in range(30):
+                push(live, (MediaKind.VIDEO, 0, INTER_FRAME + bytes(1 << 20)))
+            await trio.sleep(0.1)
+            nursery.start_soon(forwards.stop_all)
+            await wait_all_tasks_blocked()
+            if more == "somebody adds a forward meanwhile":
+                forwards.add(ForwardRule("*", to(server)))
+            with trio.fail_after(1.1):
+                while nursery.child_tasks:
+                    await trio.sleep(0.01)
         server.drop()
 
 
