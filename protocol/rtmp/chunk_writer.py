@@ -27,7 +27,7 @@ from protocol.rtmp.chunk_format import (
     basic_header,
 )
 
-__all__ = ["ChunkWriter", "encode_standalone"]
+__all__ = ["ChunkWriter", "check_chunk_size", "check_fields", "encode_standalone"]
 
 _NO_DELTA: Final = -1
 """The delta of a chunk stream whose next message cannot start with fmt 3."""
@@ -63,7 +63,7 @@ class ChunkWriter:
         Raises:
             LocalProtocolError: the chunk size is outside its range.
         """
-        _check_chunk_size(chunk_size)
+        check_chunk_size(chunk_size)
         self._chunk_size = chunk_size
         self._streams: dict[int, _ChunkStream] = {}
 
@@ -93,7 +93,7 @@ class ChunkWriter:
             )
         value = int.from_bytes(message.payload, "big")
         if message.type_id == SET_CHUNK_SIZE:
-            _check_chunk_size(value)
+            check_chunk_size(value)
         header, continuation = self._begin(message)
         if message.type_id == SET_CHUNK_SIZE:
             self._chunk_size = value
@@ -109,7 +109,7 @@ class ChunkWriter:
         Raises:
             LocalProtocolError: `chunk_size` is not 1 to 0x7FFFFFFF, or chunk stream 2 has an unfinished message.
         """
-        _check_chunk_size(chunk_size)
+        check_chunk_size(chunk_size)
         return self.send(_control_message(SET_CHUNK_SIZE, chunk_size))
 
     def iter_chunks(self, message: RawMessage) -> Generator[bytes, None, None]:
@@ -174,7 +174,7 @@ class ChunkWriter:
         return self.send(_control_message(ABORT, chunk_stream_id))
 
     def _check(self, message: RawMessage) -> None:
-        _check_fields(message)
+        check_fields(message)
         stream = self._streams.get(message.chunk_stream_id)
         if stream is not None and stream.unfinished is not None:
             raise LocalProtocolError(
@@ -233,8 +233,8 @@ def encode_standalone(message: RawMessage, chunk_size: int) -> bytes:
     Raises:
         LocalProtocolError: a field is outside its range.
     """
-    _check_fields(message)
-    _check_chunk_size(chunk_size)
+    check_fields(message)
+    check_chunk_size(chunk_size)
     header, continuation = _full_headers(message)
     return _join_chunks(header, continuation, message.payload, chunk_size)
 
@@ -266,7 +266,12 @@ def _join_chunks(header: bytes, continuation: bytes, payload: bytes, chunk_size:
     return header + continuation.join(pieces)
 
 
-def _check_fields(message: RawMessage) -> None:
+def check_fields(message: RawMessage) -> None:
+    """Whether every field fits the chunk header.
+
+    Raises:
+        LocalProtocolError: one does not.
+    """
     timestamp, type_id, message_stream_id, payload, chunk_stream_id = message
     for name, value, low, high in (
         ("timestamp", timestamp, 0, TIMESTAMP_MODULUS - 1),
@@ -279,7 +284,12 @@ def _check_fields(message: RawMessage) -> None:
             raise LocalProtocolError(f"{name} {value} lies outside {low} to {high}", spec=CHUNK_MESSAGE_HEADER)
 
 
-def _check_chunk_size(chunk_size: int) -> None:
+def check_chunk_size(chunk_size: int) -> None:
+    """Whether Set Chunk Size can say it.
+
+    Raises:
+        LocalProtocolError: it is not 1 to 0x7FFFFFFF.
+    """
     if not 1 <= chunk_size <= MAX_CHUNK_SIZE:
         raise LocalProtocolError(f"chunk size {chunk_size} lies outside 1 to {MAX_CHUNK_SIZE}", spec="RTMP 1.0, 5.4.1")
 

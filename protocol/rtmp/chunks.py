@@ -9,7 +9,7 @@ with one piece of work. This module is the layer's face; `chunk_format`, `chunk_
 from protocol.rtmp.chunk_format import DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH, RawMessage
 from protocol.rtmp.chunk_reader import ChunkReader
 from protocol.rtmp.chunk_settings import PAUSED, ExtendedTimestamps, Paused, PausedType, SharedBudget
-from protocol.rtmp.chunk_writer import ChunkWriter, encode_standalone
+from protocol.rtmp.chunk_writer import ChunkWriter, check_chunk_size, check_fields, encode_standalone
 
 __all__ = [
     "DEFAULT_CHUNK_SIZE",
@@ -23,5 +23,7 @@ __all__ = [
     "PausedType",
     "RawMessage",
     "SharedBudget",
+    "check_chunk_size",
+    "check_fields",
     "encode_standalone",
 ]

@@ -32,7 +32,7 @@ from protocol.rtmp.events import (
 )
 from protocol.rtmp.handshake import ClientHandshake, HandshakeScheme
 from protocol.rtmp.messages import MediaKind, Message, SetChunkSize, WindowAcknowledgementSize
-from protocol.rtmp.session import DEFAULT_WINDOW_BYTES, RandomBytes, Session
+from protocol.rtmp.session import DEFAULT_WINDOW_BYTES, RandomBytes, Session, encode_item
 from protocol.rtmp.states import CLIENT_TABLE, ClientAnswer, ClientState, Reply
 from protocol.rtmp.url import RtmpUrl, resolve_tc_url
 from protocol.rtmp.user_control import SetBufferLength, StreamEof
@@ -46,6 +46,8 @@ _FLASH_CAPABILITIES: Final = 239.0
 _ALL_AUDIO_CODECS: Final = float(0x0FFF)
 _ALL_VIDEO_CODECS: Final = float(0x00FF)
 _CLIENT_SEEK: Final = 1.0
+_CONNECT_TRANSACTION_ID: Final = 1
+"""Always 1 (RTMP 1.0, 7.2.1.1); the calls behind it count on."""
 
 _STARTED_CODES: Final = frozenset({Code.PUBLISH_START, Code.PLAY_START})
 _ENDED_CODES: Final = frozenset(
@@ -86,7 +88,7 @@ class ClientSession(Session):
             random_bytes: gives so many random bytes, as `os.urandom` does.
             limits: what is held for the server.
             chunk_size: of our chunks once connect was accepted, 1 to 0x7FFFFFFF.
-            window_bytes: how often the server is asked to acknowledge.
+            window_bytes: how often the server is asked to acknowledge, 0 to 2**32 - 1.
             capabilities: what we say of Enhanced RTMP; `Capabilities()` says nothing, for servers that stumble over it.
             flash_version: what we call ourselves.
             connect_properties: put over those of connect's command object, as pageUrl.
@@ -94,6 +96,10 @@ class ClientSession(Session):
             now_ms: our clock, for the handshake; any epoch.
             extended_timestamp_on_fmt3: see `ExtendedTimestamps`.
             budget: for unfinished messages, shared with other sessions; then `close()` must be called at the end.
+
+        Raises:
+            LocalProtocolError: `chunk_size` or `window_bytes` is out of its range, or AMF cannot hold what is
+                said in connect.
         """
         super().__init__(
             ClientHandshake(random_bytes=random_bytes, now_ms=now_ms, scheme=handshake_scheme),
@@ -104,7 +110,7 @@ class ClientSession(Session):
             budget=budget,
         )
         self._url = url
-        self._connect_properties = {
+        properties = {
             "app": url.app,
             "flashVer": flash_version,
             "tcUrl": url.tc_url,
@@ -117,9 +123,11 @@ class ClientSession(Session):
             **capabilities.to_properties(),
             **(connect_properties or {}),
         }
+        # Made here and not when the handshake is over, so that what AMF cannot hold is refused to who said it.
+        self._connect = encode_item(Command("connect", _CONNECT_TRANSACTION_ID, properties))
         self._state = ClientState.HANDSHAKE
-        self._last_transaction_id = 0
-        self._unanswered: dict[float, str] = {}  # transaction id to the command's name
+        self._last_transaction_id = _CONNECT_TRANSACTION_ID
+        self._unanswered: dict[float, str] = {_CONNECT_TRANSACTION_ID: "connect"}  # the commands' names
         self._purpose = ""  # "publish" or "play"
         self._stream = ""
         self._arguments: tuple[Value, ...] = ()
@@ -139,13 +147,13 @@ class ClientSession(Session):
             publish_type: "live", "record" or "append".
 
         Raises:
-            LocalProtocolError: we are not connected, or publish or play something already.
+            LocalProtocolError: we are not connected, publish or play something already, or AMF cannot hold an argument.
         """
-        name = self._begin("publish", stream)
-        self._arguments = (name, publish_type)
-        self._call("releaseStream", name)
+        name = self._url.stream if stream is None else stream
+        self._check_startable("publish", name, publish_type)
+        self._call("releaseStream", name)  # the longest of the three: where the name is too long, nothing is sent
         self._call("FCPublish", name)
-        self._call("createStream")
+        self._create_stream("publish", name, publish_type)
         return self.data_to_send()
 
     def play(self, stream: str | None = None, *, start: float = -2.0, buffer_ms: int = 1000) -> bytes:
@@ -154,15 +162,17 @@ class ClientSession(Session):
         Args:
             stream: the name, with its query; None for the URL's.
             start: -2 for live or recorded, -1 for live alone, else seconds into a recording.
-            buffer_ms: how much we say that we buffer.
+            buffer_ms: how much we say that we buffer, 0 to 2**32 - 1.
 
         Raises:
-            LocalProtocolError: we are not connected, or publish or play something already.
+            LocalProtocolError: we are not connected, publish or play something already, or an argument is out of its
+                range.
         """
-        name = self._begin("play", stream)
-        self._arguments = (name, float(start))
+        name = self._url.stream if stream is None else stream
+        self._check_startable("play", name, float(start))
+        encode_item(SetBufferLength(0, buffer_ms))
         self._buffer_ms = buffer_ms
-        self._call("createStream")
+        self._create_stream("play", name, float(start))
         return self.data_to_send()
 
     def close_stream(self) -> bytes:
@@ -175,8 +185,7 @@ class ClientSession(Session):
             raise LocalProtocolError("nothing is published or played", spec="RTMP 1.0, 7.2.2.3")
         if self._purpose == "publish":
             self._call("FCUnpublish", self._stream)
-        self._call("deleteStream", float(self._message_stream_id))
-        self._forget_stream()
+        self._delete_stream()
         return self.data_to_send()
 
     def send_metadata(self, values: Mapping[str, Value], *, timestamp: int = 0) -> bytes:
@@ -188,21 +197,30 @@ class ClientSession(Session):
         payload = amf0.encode_all(["@setDataFrame", "onMetaData", EcmaArray(values)])
         return self.send_media(MediaKind.DATA, timestamp, payload, self._message_stream_id)
 
-    def _begin(self, purpose: str, stream: str | None) -> str:
+    def _check_startable(self, purpose: str, *arguments: Value) -> None:
+        """Refuse now what could not be sent later, when there is a message stream to send it on."""
         if self._state is not ClientState.CONNECTED:
             raise LocalProtocolError(f"{purpose} while {self._state.value}", spec="RTMP 1.0, 7.2.2")
-        self._purpose, self._stream = purpose, self._url.stream if stream is None else stream
+        encode_item(Command(purpose, 0, None, arguments))
+
+    def _create_stream(self, purpose: str, name: str, argument: Value) -> None:
+        self._call("createStream")
+        self._purpose, self._stream, self._arguments = purpose, name, (name, argument)
         self._state = ClientState.CREATING_STREAM
-        return self._stream
+
+    def _delete_stream(self) -> None:
+        self._call("deleteStream", float(self._message_stream_id))
+        self._forget_stream()
 
     def _forget_stream(self) -> None:
         self._state = ClientState.CONNECTED
         self._media_streams.clear()
 
-    def _call(self, name: str, *arguments: Value, command_object: Value = None, message_stream_id: int = 0) -> None:
-        self._last_transaction_id += 1
-        self._unanswered[self._last_transaction_id] = name
-        self._write(Command(name, self._last_transaction_id, command_object, arguments, message_stream_id))
+    def _call(self, name: str, *arguments: Value, message_stream_id: int = 0) -> None:
+        transaction_id = self._last_transaction_id + 1
+        self._write(Command(name, transaction_id, None, arguments, message_stream_id))
+        self._last_transaction_id = transaction_id
+        self._unanswered[transaction_id] = name
 
     def _may_send_media(self, message_stream_id: int) -> bool:
         publishing = self._state is ClientState.STREAMING and self._purpose == "publish"
@@ -212,7 +230,7 @@ class ClientSession(Session):
 
     def _opened(self) -> None:
         self._state = ClientState.CONNECTING
-        self._call("connect", command_object=self._connect_properties)
+        self._write(self._connect)
 
     def _handle_message(self, message: Message) -> None:
         if isinstance(message, StreamEof) and self._state is ClientState.STREAMING:
@@ -238,7 +256,10 @@ class ClientSession(Session):
         if status.code == Code.RECONNECT_REQUEST:
             return Reply.RECONNECT
         if status.level == Level.ERROR:
-            return Reply.FAILED
+            # Servers are careless with message stream ids, so an error that comes while we wait for an answer is that
+            # answer. Later it may be another stream's, which the owner has made with calls of their own.
+            others = command.message_stream_id not in (0, self._message_stream_id)
+            return Reply.STATUS if others and self._state is ClientState.STREAMING else Reply.FAILED
         if status.code in _STARTED_CODES:
             return Reply.STARTED
         return Reply.ENDED if status.code in _ENDED_CODES else Reply.STATUS
@@ -277,7 +298,10 @@ class ClientSession(Session):
 
     def _answer_refused(self, command: Command) -> None:
         status = _read_refusal(command)
-        self._forget_stream()
+        if self._state is ClientState.CREATING_STREAM:
+            self._forget_stream()
+        else:
+            self._delete_stream()  # the server has made it, and allows so many at a time
         self._events.append(Refused(self._purpose, status.code, status.description))
 
     def _answer_started(self, _command: Command) -> None:

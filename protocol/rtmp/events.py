@@ -62,15 +62,16 @@ class Request:
             description: a sentence for people.
 
         Raises:
-            LocalProtocolError: it was answered before.
+            LocalProtocolError: it was answered before, or AMF cannot hold the code or the description; then it still
+                waits for its answer.
         """
         self._answer((code, description))
 
     def _answer(self, refusal: tuple[str, str] | None) -> None:
-        decide, self._decide = self._decide, None
-        if decide is None:
+        if self._decide is None:
             raise LocalProtocolError(f"this {self._WHAT} was answered before", spec="RTMP 1.0, 7.2")
-        decide(refusal)
+        self._decide(refusal)
+        self._decide = None
 
 
 class ConnectRequested(Request):

@@ -214,13 +214,16 @@ def encode_message(message: Message) -> RawMessage:
     """Make the raw message of `message`, on the chunk stream that it customarily travels on.
 
     Raises:
-        LocalProtocolError: a field is out of its range.
+        LocalProtocolError: a field is out of its range, or it is no message.
     """
     if isinstance(message, RawMessage):
         return message
     if isinstance(message, UserControl):
         return _control(MessageType.USER_CONTROL, encode_user_control(message))
-    return _ENCODERS[type(message)](message)
+    encode = _ENCODERS.get(type(message))
+    if encode is None:
+        raise LocalProtocolError(f"a {type(message).__name__} is no RTMP message", spec="RTMP 1.0, 7.1")
+    return encode(message)
 
 
 def _at_least(raw: RawMessage, size: int, what: str, spec: str) -> bytes:

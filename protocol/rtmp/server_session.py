@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from protocol._base import Limits, LocalProtocolError, RemoteProtocolError
-from protocol.amf import amf0
+from protocol.amf import Value, amf0
 from protocol.rtmp.capabilities import FORWARD_ANY, Capabilities
 from protocol.rtmp.chunks import ExtendedTimestamps, SharedBudget
 from protocol.rtmp.commands import (
@@ -68,6 +68,9 @@ _FMS_VERSION: Final = "FMS/3,5,7,7009"
 _FMS_CAPABILITIES: Final = 31.0
 _DEFAULT_LIMITS: Final = Limits()
 
+_SHOWN_NAME: Final = 200
+"""How much of a stream's name our descriptions repeat: one may be sixteen megabytes long, and fill its message."""
+
 _SAMPLE_ACCESS: Final = amf0.encode_all(["|RtmpSampleAccess", True, True])
 """Lets Flash players look at the pictures that they show; others pass it over."""
 
@@ -95,13 +98,16 @@ class ServerSession(Session):
             random_bytes: gives so many random bytes, as `os.urandom` does.
             limits: what is held for the client.
             chunk_size: of our chunks once connect is accepted, 1 to 0x7FFFFFFF.
-            window_bytes: how often the client is asked to acknowledge.
+            window_bytes: how often the client is asked to acknowledge, 0 to 2**32 - 1.
             capabilities: what we say of Enhanced RTMP.
             max_streams: how many message streams the client may have at a time.
             sample_access: whether |RtmpSampleAccess is sent before what is played.
             now_ms: our clock, for the handshake; any epoch.
             extended_timestamp_on_fmt3: see `ExtendedTimestamps`.
             budget: for unfinished messages, shared with other sessions; then `close()` must be called at the end.
+
+        Raises:
+            LocalProtocolError: `chunk_size` or `window_bytes` is out of its range, or AMF cannot hold the capabilities.
         """
         super().__init__(
             ServerHandshake(random_bytes=random_bytes, now_ms=now_ms),
@@ -111,7 +117,13 @@ class ServerSession(Session):
             extended_timestamp_on_fmt3=extended_timestamp_on_fmt3,
             budget=budget,
         )
-        self._capabilities = capabilities
+        self._properties: dict[str, Value] = {
+            "fmsVer": _FMS_VERSION,
+            "capabilities": _FMS_CAPABILITIES,
+            "mode": 1.0,
+            **capabilities.to_properties(),
+        }
+        amf0.encode(self._properties)  # said only when connect is accepted: what AMF cannot hold is refused now
         self._max_streams = max_streams
         self._sample_access = sample_access
         self._state = ServerState.AWAITING_CONNECT
@@ -132,13 +144,15 @@ class ServerSession(Session):
         """Tell a player that its stream is over: NetStream.Play.UnpublishNotify, then Stream EOF.
 
         Raises:
-            LocalProtocolError: the message stream does not play.
+            LocalProtocolError: the message stream does not play, or AMF cannot hold the description.
         """
         if self._streams.get(message_stream_id) is not ServerState.PLAYING:
             raise LocalProtocolError(f"message stream {message_stream_id} does not play", spec="RTMP 1.0, 7.2.2.1")
+        self._write(
+            Status(Code.PLAY_UNPUBLISH_NOTIFY, description, message_stream_id=message_stream_id),
+            StreamEof(message_stream_id),
+        )
         self._streams[message_stream_id] = ServerState.IDLE
-        self._write(Status(Code.PLAY_UNPUBLISH_NOTIFY, description, message_stream_id=message_stream_id))
-        self._write(StreamEof(message_stream_id))
         return self.data_to_send()
 
     def request_reconnect(self, tc_url: str = "", description: str = "") -> bytes:
@@ -151,7 +165,7 @@ class ServerSession(Session):
             description: a sentence for people.
 
         Raises:
-            LocalProtocolError: the client is not connected.
+            LocalProtocolError: the client is not connected, or AMF cannot hold one of the two.
         """
         if self._state is not ServerState.CONNECTED:
             raise LocalProtocolError("there is no client to ask before connect", spec=_CONNECTION_COMMANDS)
@@ -185,11 +199,11 @@ class ServerSession(Session):
         """Read no further; what is returned reads on, by way of `accept` or `refuse`."""
 
         def decide(refusal: tuple[str, str] | None) -> None:
-            self._holding = False
             if refusal is None:
                 accept()
             else:
                 refuse(*refusal)
+            self._holding = False
 
         self._holding = True
         return decide
@@ -203,27 +217,23 @@ class ServerSession(Session):
         self._events.append(ConnectRequested(decide, connect))
 
     def _accept_connect(self, command: Command, connect: ConnectParameters) -> None:
-        self._state = ServerState.CONNECTED
-        self._write(WindowAcknowledgementSize(self._window_bytes))
-        self._write(SetPeerBandwidth(self._window_bytes, LimitType.DYNAMIC))
-        self._write(SetChunkSize(self._chunk_size))
-        self._write(StreamBegin(0))
-        properties = {
-            "fmsVer": _FMS_VERSION,
-            "capabilities": _FMS_CAPABILITIES,
-            "mode": 1.0,
-            **self._capabilities.to_properties(),
-        }
         status = Status(
             Code.CONNECT_SUCCESS,
             "Connection succeeded.",
             information={"objectEncoding": float(connect.object_encoding)},
         )
-        self._write(command_result(command, properties, status_information(status)))
+        self._write(
+            WindowAcknowledgementSize(self._window_bytes),
+            SetPeerBandwidth(self._window_bytes, LimitType.DYNAMIC),
+            SetChunkSize(self._chunk_size),
+            StreamBegin(0),
+            command_result(command, self._properties, status_information(status)),
+        )
+        self._state = ServerState.CONNECTED
 
     def _reject_connect(self, command: Command, code: str, description: str) -> None:
-        self._state = ServerState.CLOSED
         self._write_error(command, code, description)
+        self._state = ServerState.CLOSED
         self.close()
 
     def _ask_publish(self, command: Command) -> None:
@@ -239,7 +249,8 @@ class ServerSession(Session):
         self._publishing[message_stream_id] = publish.raw_name
         self._media_streams.add(message_stream_id)
         self._write(StreamBegin(message_stream_id))
-        status = Status(Code.PUBLISH_START, f"{publish.stream} is now published.", message_stream_id=message_stream_id)
+        description = f"{publish.stream[:_SHOWN_NAME]} is now published."
+        status = Status(Code.PUBLISH_START, description, message_stream_id=message_stream_id)
         if self._fc_published:
             self._fc_published = False
             self._write(status_command(status, name="onFCPublish"))
@@ -257,9 +268,9 @@ class ServerSession(Session):
         self._streams[message_stream_id] = ServerState.PLAYING
         self._write(StreamBegin(message_stream_id))
         if play.reset:
-            description = f"Playing and resetting {play.stream}."
+            description = f"Playing and resetting {play.stream[:_SHOWN_NAME]}."
             self._write(Status(Code.PLAY_RESET, description, message_stream_id=message_stream_id))
-        description = f"Started playing {play.stream}."
+        description = f"Started playing {play.stream[:_SHOWN_NAME]}."
         self._write(Status(Code.PLAY_START, description, message_stream_id=message_stream_id))
         if self._sample_access:
             self._write_data(_SAMPLE_ACCESS, message_stream_id)

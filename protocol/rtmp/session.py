@@ -26,6 +26,8 @@ from protocol.rtmp.chunks import (
     PausedType,
     RawMessage,
     SharedBudget,
+    check_chunk_size,
+    check_fields,
 )
 from protocol.rtmp.commands import Command, Status, decode_command, encode_command, status_command
 from protocol.rtmp.events import Event, MessageReceived
@@ -49,7 +51,7 @@ from protocol.rtmp.messages import (
 )
 from protocol.rtmp.user_control import PingRequest, PingResponse
 
-__all__ = ["DEFAULT_WINDOW_BYTES", "MEDIA_CHUNK_STREAM_IDS", "RandomBytes", "Sendable", "Session"]
+__all__ = ["DEFAULT_WINDOW_BYTES", "MEDIA_CHUNK_STREAM_IDS", "RandomBytes", "Sendable", "Session", "encode_item"]
 
 DEFAULT_WINDOW_BYTES: Final = 2_500_000
 """How much may be under way unacknowledged; what Adobe's and most other servers say."""
@@ -79,6 +81,9 @@ class Session(abc.ABC):
         extended_timestamp_on_fmt3: ExtendedTimestamps,
         budget: SharedBudget | None,
     ) -> None:
+        # Both are said only once connect is accepted: what cannot be said then is refused now.
+        check_chunk_size(chunk_size)
+        encode_message(WindowAcknowledgementSize(window_bytes))
         self._handshake: ServerHandshake | ClientHandshake | None = handshake
         self._handshake_done: HandshakeDone | None = None
         self._reader = ChunkReader(limits=limits, extended_timestamp_on_fmt3=extended_timestamp_on_fmt3, budget=budget)
@@ -329,19 +334,31 @@ class Session(abc.ABC):
         if self._handshake is not None:
             raise LocalProtocolError("the handshake is not over yet", spec="RTMP 1.0, 5.2.1")
 
-    def _write(self, item: Sendable) -> None:
-        if isinstance(item, Status):
-            item = status_command(item)
-        if isinstance(item, Command):
-            item = encode_command(item)
-        raw = encode_message(item)
-        if isinstance(item, CommandMessage) and item.message_stream_id:
-            raw = raw._replace(chunk_stream_id=_STREAM_CHUNK_STREAM_ID)
-        self._out += self._writer.send(raw)
-        if isinstance(item, WindowAcknowledgementSize):
-            self._window_said = item.size
+    def _write(self, *items: Sendable) -> None:
+        """Say all of it; where one cannot be said, nothing, so that state is changed safely after it.
+
+        Raises:
+            LocalProtocolError: a field is out of its range, or AMF cannot hold a value.
+        """
+        for raw in [encode_item(item) for item in items]:
+            self._out += self._writer.send(raw)
+            if raw.type_id == MessageType.WINDOW_ACKNOWLEDGEMENT_SIZE:
+                self._window_said = int.from_bytes(raw.payload, "big")
 
     def _write_data(self, payload: bytes, message_stream_id: int) -> None:
         """A data message of the session's own, on none of `send_media`'s chunk streams."""
         raw = RawMessage(0, MessageType.DATA_AMF0, message_stream_id, payload, _STREAM_CHUNK_STREAM_ID)
         self._out += self._writer.send(raw)
+
+
+def encode_item(item: Sendable) -> RawMessage:
+    """The raw message of what `send()` takes, on the session's own chunk stream, fit to be written."""
+    if isinstance(item, Status):
+        item = status_command(item)
+    if isinstance(item, Command):
+        item = encode_command(item)
+    raw = encode_message(item)
+    if isinstance(item, CommandMessage) and item.message_stream_id:
+        raw = raw._replace(chunk_stream_id=_STREAM_CHUNK_STREAM_ID)
+    check_fields(raw)
+    return raw

@@ -148,12 +148,15 @@ def encode_user_control(event: UserControl) -> bytes:
     """Make the payload of a user control message.
 
     Raises:
-        LocalProtocolError: a field is out of its range.
+        LocalProtocolError: a field is out of its range, or it is none of the classes that have an event type.
     """
     try:
         if isinstance(event, OtherUserControl):
             return struct.pack(">H", event.event_type) + event.data
+        event_type = _EVENT_TYPES.get(type(event))
+        if event_type is None:
+            raise LocalProtocolError(f"a {type(event).__name__} has no event type", spec=_SPEC)
         numbers = astuple(event)
-        return struct.pack(f">H{len(numbers)}I", _EVENT_TYPES[type(event)], *numbers)
+        return struct.pack(f">H{len(numbers)}I", event_type, *numbers)
     except struct.error:
         raise LocalProtocolError(f"{event} has a number that does not fit its field", spec=_SPEC) from None

@@ -1,5 +1,7 @@
 """The client's session: connects, publishes, plays, and tells its owner why it may not."""
 
+from dataclasses import replace
+
 import pytest
 
 from protocol import NEED_DATA, LocalProtocolError, RemoteProtocolError
@@ -288,6 +290,16 @@ def test_answers_to_your_own_calls_are_handed_on_and_not_answered() -> None:
     peer.say(result, error)
     assert peer.events() == [CommandReceived(result), CommandReceived(error)]
     assert peer.listen() == []
+
+
+def test_a_refusal_on_a_stream_of_the_owners_own_is_a_status_and_ends_nothing() -> None:
+    session, peer = streaming_client("publish")
+    refusal = replace(on_status("NetStream.Publish.BadName", "error"), message_stream_id=2)
+    peer.say(refusal)
+    (status,) = peer.events()
+    assert isinstance(status, Status)
+    assert (status.code, status.message_stream_id) == ("NetStream.Publish.BadName", 2)
+    assert session.send_media(*VIDEO)
 
 
 def test_a_ping_is_answered() -> None:

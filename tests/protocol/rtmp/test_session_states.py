@@ -268,6 +268,8 @@ def test_a_client_gives_the_answer_that_the_cell_names(state: ClientState, reply
     match CLIENT_TABLE[state, reply]:
         case ClientAnswer.START:
             sent = ["publish"] if purpose == "publish" else ["play", "SetBufferLength"]
+        case ClientAnswer.REFUSED if state is not ClientState.CREATING_STREAM:
+            sent = ["deleteStream"]
         case ClientAnswer.STARTED:
             events = ["PublishStarted"] if purpose == "publish" else ["PlayStarted"]
     assert names(peer.events()) == events

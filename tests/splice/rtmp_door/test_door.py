@@ -1,5 +1,7 @@
 """The RTMP door and those who keep to the rules: publishing, playing, pausing, and refusals with their sentences."""
 
+import os
+
 import pytest
 import trio
 from structlog.testing import capture_logs
@@ -7,7 +9,18 @@ from trio.testing import MockClock
 
 from protocol.amf import amf0
 from protocol.flv import decode_script_data
-from protocol.rtmp import Code, Command, MediaKind, MessageReceived, Refused, Status, StreamEnded, StreamEof
+from protocol.rtmp import (
+    ClientSession,
+    Code,
+    Command,
+    MediaKind,
+    MessageReceived,
+    Refused,
+    RtmpUrl,
+    Status,
+    StreamEnded,
+    StreamEof,
+)
 from tests.splice.hub_house import (
     AUDIO_CONFIGURATION,
     VIDEO_CONFIGURATION,
@@ -159,7 +172,6 @@ async def test_a_second_request_on_one_connection_is_refused_and_disturbs_nothin
             for name in ("publish", "play"):
                 await ask_on_a_second_stream(client, name)
                 assert (await client.until(Refused | Status)).code == code
-        # The kit's client forgets its stream over a refusal. The door does not.
         assert (len(house.publishers), len(house.viewers)) == (2, 1)
         (viewer,) = house.viewers
         bytes_before = viewer.bytes
@@ -184,7 +196,7 @@ async def pause(player: RtmpClient, *, paused: bool) -> None:
 async def test_an_application_by_another_name_than_a_name_is_rejected(autojump_clock: MockClock, app: str) -> None:
     async with open_house() as house:
         client = house.rtmp()
-        client.session._connect_properties["app"] = app
+        client.session = ClientSession(RtmpUrl("rtmp", "h", 1935, app, "test"), random_bytes=os.urandom)
         refused = await closed_with_refusal(client)
     assert (refused.what, refused.code) == ("connect", Code.CONNECT_REJECTED)
     assert "no slash" in refused.description
