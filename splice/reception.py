@@ -3,17 +3,16 @@
     head -> method -> syntax -> access -> limits -> existence -> its visit watches, or an answer of the door's own
 
 The checks run in this order, so an outsider learns nothing of names. A door brings a `Visit`, which knows how its
-connection is spoken on; who may watch, and who is on record as watching, is decided here alone.
+connection is spoken on; who may watch is decided here alone, and `Admission` has on record who does.
 """
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, TypeVar
-
-import structlog
+from typing import Final, Literal, Protocol, TypeVar
 
 from splice.access import Access, AccessRefusedError, Caller, PlayRequest, Pulled, Renamed
+from splice.admission import Admission
 from splice.answers import ALLOWED_METHODS, CorsPolicy, no_such_path, own_file, preflight
 from splice.app_rules import RulesOf
 from splice.egress import Egress
@@ -23,14 +22,12 @@ from splice.http import Answer, Fields, RequestError, RequestHead
 from splice.hub import LiveStream, Tracks
 from splice.origins import OriginError
 from splice.proxies import ForwardedForError, TrustedProxies
-from splice.routing import HubRoute, Query, Route, Router, RoutingError, SpliceRoute, renamed_target
-from splice.stats import PROGRAM_LENGTH, EndReason, LimitReachedError, Viewer, Viewers
+from splice.routing import Query, Route, Router, RoutingError, SpliceRoute, renamed_target
+from splice.stats import EndReason, LimitReachedError, Viewer
 
 __all__ = ["DoorRules", "Reception", "RefusedError", "Visit"]
 
 T = TypeVar("T")
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +139,15 @@ class _Arrival:
     rules: DoorRules
     access: Access
     asked: PlayRequest
-    protocol: str
+    protocol: Literal["http-flv", "ws-flv"]
 
 
 class Reception:
-    """Judges requests, and keeps the records of those who watch."""
+    """Judges requests, and lets in those that may watch."""
 
-    def __init__(self, *, finder: StreamFinder, viewers: Viewers) -> None:
+    def __init__(self, *, finder: StreamFinder, admission: Admission) -> None:
         self._finder: Final = finder
-        self._viewers: Final = viewers
+        self._admission: Final = admission
 
     async def receive(self, visit: Visit, head: RequestHead, rules: DoorRules, cors_fields: Fields) -> Answer | None:
         """Serve a request; what is still to be answered, None where the stream was the answer.
@@ -174,7 +171,7 @@ class Reception:
             if by_websocket:
                 _require_allowed_page(head, rules.cors)
             client = _client(rules.proxies, visit.address, head)
-            asked = _play_request(self._viewers.next_id(), client, visit.scheme, head, query)
+            asked = _play_request(self._admission.next_id(), client, visit.scheme, head, query)
             access = rules.of_app(asked.app).access
             if access.asks_about_viewers:
                 redirect = await visit.unless_left(lambda: access.may_play(asked))
@@ -183,30 +180,29 @@ class Reception:
         except (AccessRefusedError, RequestError, RoutingError) as error:
             raise RefusedError(error.status, error.detail) from None
         try:
-            protocol = "ws-flv" if by_websocket else "http-flv"
-            await self._let_in(_Arrival(visit, head, query, rules, access, asked, protocol), redirect)
+            arrival = _Arrival(visit, head, query, rules, access, asked, "ws-flv" if by_websocket else "http-flv")
+            await self._let_in(arrival, redirect)
         finally:
             access.play_ended(asked)
         return None
 
     async def _let_in(self, arrival: _Arrival, redirect: Renamed | Pulled | None) -> None:
         """Serve a viewer who may watch, if there is room and the stream."""
-        query, rules, asked = arrival.query, arrival.rules, arrival.asked
+        visit, query, rules, asked = arrival.visit, arrival.query, arrival.rules, arrival.asked
         target = arrival.access.forwarded(arrival.head.target)
         if isinstance(redirect, Renamed):
             target = renamed_target(target, query, redirect.stream)
             query = replace(query, stream=redirect.stream)
         elif redirect is not None:
             query = Query(redirect.origin, None, redirect.app, redirect.stream)
-        try:
-            self._viewers.check_room(asked.address, (query.src, query.app, query.stream))
+
+        def find() -> Route:
             if isinstance(redirect, Pulled):
-                route: Route = self._finder.settle_live(rules.router, query)
-            else:
-                route = self._finder.settle(rules.router.route(query, target))
-            origin = None if isinstance(route, HubRoute) else route.origin.name
-            if origin != query.src:  # by the default origin: it is that one's stream which counts its viewers
-                self._viewers.check_room(asked.address, (origin, route.app, route.stream))
+                return self._finder.settle_live(rules.router, query)
+            return self._finder.settle(rules.router.route(query, target))
+
+        try:
+            route = self._admission.route(asked.address, query, find)
             # On the splice route it is the origin, not the door, that reads tracks=.
             of_app = rules.of_app(route.app)
             tracks = of_app.tracks if isinstance(route, SpliceRoute) else of_app.tracks_for(asked.arguments)
@@ -214,46 +210,26 @@ class Reception:
             raise RefusedError(error.status, error.detail) from None
         except LimitReachedError as error:
             raise RefusedError(503, str(error)) from None
-        viewer = Viewer(
-            id=asked.client_id,
-            peer=arrival.visit.peer,
-            address=asked.address,
-            route="splice" if isinstance(route, SpliceRoute) else "hub",
-            origin=origin,
-            app=route.app,
-            stream=route.stream,
-            protocol=arrival.protocol,
-            program=asked.caller.flash_version[:PROGRAM_LENGTH],
-        )
-        with arrival.access.updated(asked, viewer):
-            await self._watch(arrival, route, viewer, tracks)
-
-    async def _watch(self, arrival: _Arrival, route: Route, viewer: Viewer, tracks: Tracks) -> None:
-        visit, rules = arrival.visit, arrival.rules
-        names = {"route": viewer.route, "origin": viewer.origin, "app": viewer.app, "stream": viewer.stream}
-        if viewer.address != visit.address:
-            names["client"] = viewer.address  # as a trusted proxy says
-        log = _log.bind(id=viewer.id, peer=viewer.peer, **names)
-        log.info("viewer.start")
-        reason, status = EndReason.ERROR, None
         try:
-            with self._viewers.present(viewer), viewer.scope:
+            with self._admission.watching(
+                asked,
+                route,
+                arrival.access,
+                peer=visit.peer,
+                protocol=arrival.protocol,
+                behind_proxy=asked.address != visit.address,
+                abort=visit.abort,
+            ) as watching:
                 if isinstance(route, SpliceRoute):
                     forwarded_for = rules.proxies.forwarded_for(visit.address, arrival.head.get(b"x-forwarded-for"))
-                    reason = await visit.watch_origin(route, viewer, forwarded_for)
+                    watching.reason = await visit.watch_origin(route, watching.viewer, forwarded_for)
                 else:
-                    chunked = rules.of_app(route.app).chunked
                     found = self._finder.found(route)
-                    reason = await visit.watch_live(found, viewer, tracks=tracks, chunked=chunked)
+                    watching.reason = await visit.watch_live(
+                        found, watching.viewer, tracks=tracks, chunked=of_app.chunked
+                    )
         except (OriginError, RoutingError) as error:
-            reason, status = EndReason.REFUSED, error.status
             raise RefusedError(error.status, error.detail) from None
-        finally:
-            if viewer.ended_by is not None:
-                reason = viewer.ended_by
-                visit.abort()
-            extra = {} if status is None else {"status": status}
-            log.info("viewer.end", **viewer.figures, reason=reason, **extra)
 
 
 def _client(proxies: TrustedProxies, address: str, head: RequestHead) -> str:

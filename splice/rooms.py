@@ -11,6 +11,7 @@ import structlog
 import trio
 
 from splice.access import HookCalls
+from splice.admission import Admission
 from splice.config import OriginSettings, Settings
 from splice.demand import Demand
 from splice.door import Door
@@ -83,7 +84,8 @@ class Rooms:
         self.pulls: Final = self._made_pulls(nursery)
         self.forwards: Final = self._made_forwards(nursery)
         finder = self._made_finder(nursery)
-        reception = Reception(finder=finder, viewers=self.viewers)
+        admission = Admission(self.viewers)
+        reception = Reception(finder=finder, admission=admission)
         self.proxy_receiver: Final = ProxyReceiver(proxy_rules(settings))
         self.door: Final = Door(rules=self._door_rules(), reception=reception)
         self.rtmp_door: Final = RtmpDoor(
@@ -92,7 +94,7 @@ class Rooms:
             finder=finder,
             forwarded=self.forwards.sending,
             publishers=self.publishers,
-            viewers=self.viewers,
+            admission=admission,
         )
         self.https_door: Final = self._made_https_door(reception) if settings.tls.listen else None
         self._show(load_certificate(settings))

@@ -15,6 +15,7 @@ import trio
 from protocol import RemoteProtocolError
 from protocol.rtmp import Code, ConnectRequested, PlayRequested, PublishRequested, Request, SharedBudget
 from splice.access import AccessRefusedError, Caller
+from splice.admission import Admission
 from splice.finder import StreamFinder
 from splice.http import as_sentence
 from splice.hub import Hub
@@ -24,7 +25,7 @@ from splice.rtmp_door.connection import RtmpConnection
 from splice.rtmp_door.playing import Playing
 from splice.rtmp_door.publishing import ForwardStream, Publishing
 from splice.rtmp_door.requests import ConnectedClient, RefusedRequestError, RtmpRules
-from splice.stats import Publishers, Viewers
+from splice.stats import Publishers
 from splice.tls import shake_hands
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
@@ -53,12 +54,12 @@ class RtmpDoor:
         finder: StreamFinder,
         forwarded: ForwardStream,
         publishers: Publishers,
-        viewers: Viewers,
+        admission: Admission,
     ) -> None:
         self.rules = rules
         self.tls: ssl.SSLContext | None = None
         self._publishing: Final = Publishing(hub, publishers, forwarded)
-        self._playing: Final = Playing(finder, viewers)
+        self._playing: Final = Playing(finder, admission)
         self._budget: Final = SharedBudget(_UNFINISHED_BYTES)
         self._pending = 0
 

@@ -5,31 +5,29 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-import structlog
 import trio
 
 from protocol.rtmp import Code, PlayRequested, Request
 from splice.access import RTMP_PATH, Access, AccessRefusedError, PlayRequest, Pulled, Renamed, read_parameters
+from splice.admission import Admission
 from splice.app_rules import AppRules
 from splice.finder import StreamFinder
 from splice.http import as_sentence
 from splice.hub import LiveStream, Subscriber, Tracks
 from splice.hub.feeding import feed, feed_by
 from splice.origins import OriginError
-from splice.routing import HubRoute, Query, RoutingError
+from splice.routing import Query, RoutingError
 from splice.rtmp_door.connection import RtmpConnection
 from splice.rtmp_door.player import RtmpPlayer
 from splice.rtmp_door.requests import Ask, ConnectedClient, RefusedRequestError, RtmpRules, require_name
-from splice.stats import PROGRAM_LENGTH, EndReason, LimitReachedError, Viewer, Viewers
+from splice.stats import EndReason, LimitReachedError, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 
 __all__ = ["Playing"]
 
-_log = structlog.get_logger()
-
 
 @dataclass(frozen=True, slots=True)
-class _Visit:
+class _Arrival:
     """One player on its connection, what it asks for, and who judges that."""
 
     connection: RtmpConnection
@@ -43,9 +41,9 @@ class _Visit:
 class Playing:
     """Serves those who play."""
 
-    def __init__(self, finder: StreamFinder, viewers: Viewers) -> None:
+    def __init__(self, finder: StreamFinder, admission: Admission) -> None:
         self._finder: Final = finder
-        self._viewers: Final = viewers
+        self._admission: Final = admission
 
     async def serve(
         self,
@@ -69,7 +67,7 @@ class Playing:
         of_app = rules.of_app(client.app)
         tracks = _tracks(request, arguments, of_app)
         asked = PlayRequest(
-            client_id=self._viewers.next_id(),
+            client_id=self._admission.next_id(),
             address=connection.socket.address,
             path=RTMP_PATH,
             src=_source(request, arguments),
@@ -80,53 +78,34 @@ class Playing:
         )
         redirect = await ask(of_app.access.may_play(asked), request, Code.PLAY_FAILED)
         try:
-            await self._let_in(_Visit(connection, request, rules, of_app.access, asked, tracks), redirect)
+            await self._let_in(_Arrival(connection, request, rules, of_app.access, asked, tracks), redirect)
         finally:
             of_app.access.play_ended(asked)
 
-    async def _let_in(self, visit: _Visit, redirect: Renamed | Pulled | None) -> None:
+    async def _let_in(self, arrival: _Arrival, redirect: Renamed | Pulled | None) -> None:
         """Serve a player who may watch, if there is room and the stream."""
-        asked, request, socket = visit.asked, visit.request, visit.connection.socket
+        asked, request, socket = arrival.asked, arrival.request, arrival.connection.socket
         src, app, name = asked.src, asked.app, asked.stream
         if isinstance(redirect, Renamed):
             name = redirect.stream
         elif redirect is not None:
             src, app, name = redirect.origin, redirect.app, redirect.stream
+        query = Query(src, None, app, name)
         try:
-            self._viewers.check_room(asked.address, (src, app, name))
-            route = self._finder.settle_live(visit.rules.router, Query(src, None, app, name))
-            origin = None if isinstance(route, HubRoute) else route.origin.name
-            if origin != src:  # by the default origin: it is that one's stream which counts its viewers
-                self._viewers.check_room(asked.address, (origin, app, name))
+            route = self._admission.route(
+                asked.address, query, lambda: self._finder.settle_live(arrival.rules.router, query)
+            )
         except LimitReachedError as error:
             raise RefusedRequestError(request, Code.CONNECT_REJECTED, as_sentence(str(error))) from None
         except RoutingError as error:
             raise RefusedRequestError(request, Code.PLAY_STREAM_NOT_FOUND, as_sentence(error.detail)) from None
-        viewer = Viewer(
-            id=asked.client_id,
-            peer=socket.peer,
-            address=asked.address,
-            route="hub",
-            origin=origin,
-            app=app,
-            stream=name,
-            protocol="rtmp",
-            program=asked.caller.flash_version[:PROGRAM_LENGTH],
-        )
-        log = _log.bind(id=viewer.id, peer=viewer.peer, route="hub", origin=origin, app=app, stream=name)
-        log.info("viewer.start")
-        reason = EndReason.ERROR
         try:
-            with self._viewers.present(viewer), visit.access.updated(asked, viewer), viewer.scope:
-                reason = await self._serve_player(visit, viewer, self._finder.found(route))
+            with self._admission.watching(
+                asked, route, arrival.access, peer=socket.peer, protocol="rtmp", behind_proxy=False, abort=socket.abort
+            ) as watching:
+                watching.reason = await self._serve_player(arrival, watching.viewer, self._finder.found(route))
         except (RoutingError, OriginError) as error:
-            reason = EndReason.REFUSED
             raise RefusedRequestError(request, Code.PLAY_STREAM_NOT_FOUND, as_sentence(error.detail)) from None
-        except ViewerLeftError:
-            reason = EndReason.VIEWER_LEFT
-        finally:
-            reason = viewer.ended_by or reason
-            log.info("viewer.end", **viewer.figures, reason=reason)
 
     @staticmethod
     async def _feed(client: ViewerSocket, subscriber: Subscriber, stall_s: float) -> EndReason:
@@ -138,10 +117,10 @@ class Playing:
         return await feed(subscriber, client.socket, stall_s=stall_s)
 
     async def _serve_player(
-        self, visit: _Visit, viewer: Viewer, found: AbstractAsyncContextManager[LiveStream]
+        self, arrival: _Arrival, viewer: Viewer, found: AbstractAsyncContextManager[LiveStream]
     ) -> EndReason:
-        socket = visit.connection.socket
-        player = RtmpPlayer(visit.connection, visit.request)
+        socket = arrival.connection.socket
+        player = RtmpPlayer(arrival.connection, arrival.request)
         reason = EndReason.VIEWER_LEFT
         failure: RoutingError | OriginError | None = None
         async with trio.open_nursery() as nursery:
@@ -153,11 +132,11 @@ class Playing:
             nursery.start_soon(listen)
             try:
                 async with found as live:
-                    subscriber = player.accept(live, viewer, visit.tracks)
+                    subscriber = player.accept(live, viewer, arrival.tracks)
                     with live.subscribed(subscriber):
                         viewer.begun(live.now_ms)
                         if player.hear():
-                            reason = await self._feed(socket, subscriber, visit.rules.stall_s)
+                            reason = await self._feed(socket, subscriber, arrival.rules.stall_s)
             except (RoutingError, OriginError) as error:
                 failure = error  # carried over the nursery, which would wrap it in a group
             nursery.cancel_scope.cancel()

@@ -28,7 +28,7 @@ class ForwardStream(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Visit:
+class _Arrival:
     """One publisher on its connection, what it asks for, and who judges that."""
 
     connection: RtmpConnection
@@ -82,13 +82,13 @@ class Publishing:
         access = rules.of_app(asked.app).access
         redirect = await ask(access.may_publish(asked), request, Code.PUBLISH_DENIED)
         try:
-            await self._take_in(_Visit(connection, client, request, rules, access, asked), redirect)
+            await self._take_in(_Arrival(connection, client, request, rules, access, asked), redirect)
         finally:
             access.publish_ended(asked)
 
-    async def _take_in(self, visit: _Visit, redirect: Renamed | Forwarded | None) -> None:
+    async def _take_in(self, arrival: _Arrival, redirect: Renamed | Forwarded | None) -> None:
         """Receive from a publisher who may publish, if there is room and the name is free."""
-        connection, request, asked = visit.connection, visit.request, visit.asked
+        connection, request, asked = arrival.connection, arrival.request, arrival.asked
         app = asked.app
         name = redirect.stream if isinstance(redirect, Renamed) else asked.stream
         try:
@@ -111,12 +111,12 @@ class Publishing:
                 connection.trust()
                 log.info("publisher.start")
                 publisher.clock = live.now_ms
-                live.passage = visit.client.passage
+                live.passage = arrival.client.passage
                 forwarded = self._forwarded(live, redirect.to) if isinstance(redirect, Forwarded) else nullcontext()
                 reason = EndReason.ERROR
                 try:
-                    with forwarded, visit.access.updated(asked, publisher), publisher.scope:
-                        reason = await self._receive(visit, live, publisher)
+                    with forwarded, arrival.access.updated(asked, publisher), publisher.scope:
+                        reason = await self._receive(arrival, live, publisher)
                 except ViewerLeftError:
                     reason = EndReason.PUBLISHER_LEFT
                 finally:
@@ -129,8 +129,8 @@ class Publishing:
             ) from None
         await connection.socket.finish(connection.session.data_to_send())
 
-    async def _receive(self, visit: _Visit, live: LiveStream, publisher: Publisher) -> EndReason:
-        connection, idle_s = visit.connection, visit.rules.publish_idle_s
+    async def _receive(self, arrival: _Arrival, live: LiveStream, publisher: Publisher) -> EndReason:
+        connection, idle_s = arrival.connection, arrival.rules.publish_idle_s
         media_by = trio.current_time() + idle_s
         while True:
             while (event := connection.next_event_nowait()) is not None:
@@ -139,7 +139,7 @@ class Publishing:
                     publisher.bytes += len(event.payload)
                     live.push(event.kind, event.timestamp, event.payload)
                     media_by = live.last_packet_at + idle_s
-                elif isinstance(event, PublishStopped) and event.message_stream_id == visit.request.message_stream_id:
+                elif isinstance(event, PublishStopped) and event.message_stream_id == arrival.request.message_stream_id:
                     return EndReason.PUBLISHER_LEFT
                 elif isinstance(event, PublishRequested | PlayRequested):
                     event.reject(Code.PUBLISH_DENIED, "One connection publishes one stream here: open another.")

@@ -78,7 +78,7 @@ class House:
 
 @contextmanager
 def watching(live: LiveStream) -> Iterator[None]:
-    viewer = Viewer("v1", "192.0.2.1:1", "192.0.2.1", "hub", None, live.app, live.stream, "http-flv")
+    viewer = Viewer("v1", "192.0.2.1:1", "192.0.2.1", live.app, live.stream, "http-flv", route="hub", origin=None)
     with live.subscribed(Subscriber(FLV, send=None, meter=viewer, max_bytes=1000, max_s=1)):
         yield
 

@@ -18,6 +18,7 @@ import trio
 import trustme
 from trio.testing import wait_all_tasks_blocked
 
+from splice.admission import Admission
 from splice.http import chunk
 from splice.https import HttpsDoor
 from splice.reception import Reception
@@ -179,7 +180,7 @@ class HttpsHouse:
         self.origin = origin
         finder = server.rooms.door._reception._finder
         self.door = HttpsDoor(
-            rules=server.rooms.door.rules, reception=Reception(finder=finder, viewers=server.rooms.viewers)
+            rules=server.rooms.door.rules, reception=Reception(finder=finder, admission=Admission(server.rooms.viewers))
         )
         self.door.context = _server_context()
 
