@@ -51,7 +51,7 @@ function signedIn() {
         const headers = { Authorization: `Bearer ${form.elements.token.value}` };
         const response = await fetch("/api/v1/session", { method: "POST", headers });
         if (!response.ok) {
-          complaint.textContent = await problemOf(response);
+          complaint.textContent = response.status === 401 ? say("wrong_token") : await problemOf(response);
           return;
         }
       } catch (error) {

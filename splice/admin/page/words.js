@@ -79,6 +79,7 @@ const ENGLISH = {
   token_text: "From elsewhere than the door’s own machine this page needs the token of [admin] in its configuration.",
   token: "Token",
   sign_in: "Sign in",
+  wrong_token: "This is not the token.",
   live: "Live",
   lost: "The door does not answer; trying again …",
 };
@@ -162,6 +163,7 @@ const CHINESE = {
   token_text: "从其他机器打开本页，需要配置里 [admin] 的令牌。",
   token: "令牌",
   sign_in: "登录",
+  wrong_token: "令牌不对。",
   live: "实时",
   lost: "服务没有应答，正在重试……",
 };
