@@ -19,6 +19,7 @@ DEFAULT_PORTS: Final = {"rtmp": 1935, "rtmps": 443}
 
 _SPEC: Final = "RTMP 1.0, 7.2.1.1"
 _HIDDEN: Final = "***"
+_NO_URL: Final = "not a URL of the form rtmp://host/app/stream"
 _URL: Final = re.compile(
     r"""(?P<scheme> [A-Za-z][A-Za-z0-9+.-]* ) ://
         (?: (?P<user> [^/?#@:]* ) (?: : (?P<password> [^/?#@]* ) )? @ )?
@@ -28,7 +29,12 @@ _URL: Final = re.compile(
     re.VERBOSE,
 )
 _NOT_IN_A_URL: Final = re.compile(r"[\x00-\x20\x7f]")
-_PASSWORD: Final = re.compile(r"(?<=://)([^/?#@:\s]*):[^/?#\s]*@")
+_BEHIND_USER: Final = re.compile(
+    r"""(?<= :// ) (?! \[ [^\]/@]* \] ) (?P<user> [^/?#@:\s]* ) :
+        (?! [0-9]{1,5} (?: [/?#\s] | $ ) )  # a port
+        (?P<rest> \S+ )""",
+    re.VERBOSE,
+)
 _QUERY_VALUE: Final = re.compile(r"([?&](?:[^=&?\s]*=)?)[^&\s]+")
 _REFERENCE_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -95,8 +101,12 @@ def parse_url(text: str, *, stream: str | None = None) -> RtmpUrl:
         LocalProtocolError: it is no RTMP URL; the message says why, and shows no password.
     """
     match = _URL.fullmatch(text)
-    if match is None or _NOT_IN_A_URL.search(text):
-        raise LocalProtocolError(f"not a URL of the form rtmp://host/app/stream: {redact(text)!r}", spec=_SPEC)
+    if _NOT_IN_A_URL.search(text):
+        raise LocalProtocolError(f"{_NO_URL}: it holds a space or a control character", spec=_SPEC)
+    if match is None:
+        # Without "://" nobody can say where a password begins.
+        shown = redact(text) if "://" in text or "@" not in text else f"{_HIDDEN}@{text.rpartition('@')[2]}"
+        raise LocalProtocolError(f"{_NO_URL}: {shown!r}", spec=_SPEC)
     scheme = match["scheme"].lower()
     if scheme not in DEFAULT_PORTS:
         raise LocalProtocolError(f"{scheme}:// is not spoken here, only rtmp:// and rtmps://", spec=_SPEC)
@@ -136,9 +146,20 @@ def split_query(name: str) -> tuple[str, str]:
 def redact(text: str) -> str:
     """`text` with the passwords and query values of the URLs in it replaced by ***.
 
-    It hides rather too much: a name behind a query in mid-path goes with it.
+    It hides rather too much: a name behind a query in mid-path goes with it, and a host before a later "@".
     """
-    return _QUERY_VALUE.sub(rf"\1{_HIDDEN}", _PASSWORD.sub(rf"\1:{_HIDDEN}@", text))
+    return _QUERY_VALUE.sub(rf"\1{_HIDDEN}", _BEHIND_USER.sub(_without_password, text))
+
+
+def _without_password(match: re.Match[str]) -> str:
+    """Passwords come with "/", "?" and "@" in them too, so one reaches to the last "@" before a space.
+
+    Where a "?" stands before that "@", either may be part of a query's value: then the rest is hidden as well.
+    """
+    password, at, behind = match["rest"].rpartition("@")
+    if not at:
+        return match[0]
+    return f"{match['user']}:{_HIDDEN}" if "?" in password else f"{match['user']}:{_HIDDEN}@{behind}"
 
 
 def resolve_tc_url(base: str, reference: str) -> str:

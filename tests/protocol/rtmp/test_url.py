@@ -110,7 +110,64 @@ def test_the_refusal_of_a_bad_url_does_not_show_its_password() -> None:
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["rtmp://h/a/b", "two rtmp://h/a words", "", "a:b@c"])
+# A password's "/", "?", "#" or space should be percent-encoded, and people paste it as it is.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rtmp://jo:s3/cret@cam/app",
+        "rtmp://jo:s3#cret@cam/app/test",
+        "rtmp://jo:s3?cret@cam/app",
+        "rtmp://jo:s3 cret@cam/app",
+        "rtmp://jo:s3cret@@cam/app",
+        "rtmp://jo:s3@cret?s3@cret/app",
+        "rtmp://jo:123456/cret@cam/app",
+        "rtmp:/jo:s3cret@cam/app",
+        "jo:s3cret@cam/app",
+        "rtmp://h:x/app/test?key=s3@cret",
+        "rtmp://jo:pw@h:x/app/test?key=s3@cret",
+        "rtmp://h/app/test?key=s3 cret",
+    ],
+)
+def test_no_password_is_shown_however_it_is_spelt(text: str) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        parse_url(text)
+    assert "s3" not in str(caught.value)
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("to rtmp://jo:s3/cret@cam/app now", "to rtmp://jo:***@cam/app now"),
+        ("rtmp://jo:s3#cret@cam/app", "rtmp://jo:***@cam/app"),
+        ("rtmp://jo:s3?cret@cam/app", "rtmp://jo:***"),
+        ("http://jo:pw@h/hook?key=a@b", "http://jo:***"),
+        ("http://jo:pw@h/hook?key=b", "http://jo:***@h/hook?key=***"),
+        ("rtmp://jo:pw@[::1]:1936/a and http://u:p@h", "rtmp://jo:***@[::1]:1936/a and http://u:***@h"),
+    ],
+)
+def test_passwords_are_taken_out_of_any_text(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize("text", ["://a:" + "?" * 200_000, "://a:?" * 50_000, "://" * 80_000, "://[" * 60_000])
+def test_a_long_text_is_read_once_whatever_it_looks_like(text: str) -> None:
+    assert redact(text)  # a search that began anew at each of these would take minutes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rtmp://h/a/b",
+        "two rtmp://h/a words",
+        "",
+        "a:b@c",
+        "rtmp://h:1935/a/b@c",
+        "rtmp://[::1]:1935/a/b@c",
+        "rtmp://h:1935 and jo@h",
+        "rtmp://h:1935",
+    ],
+)
 def test_text_without_secrets_is_left_as_it_is(text: str) -> None:
     assert redact(text) == text
 
