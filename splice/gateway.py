@@ -34,12 +34,12 @@ from splice.origins import OriginConnection, OriginError
 from splice.pump import Outcome, Pump, Tap
 from splice.routing import SpliceRoute
 from splice.spliced_tracks import SplicedTracks
-from splice.stats import EndReason, Viewer
+from splice.stats import EndReason, Meter, Viewer
 from splice.viewer_socket import ViewerLeftError, ViewerSocket
 from splice.websocket import Outbox, WebSocketViewer
 from splice.whereabouts import Whereabouts
 
-__all__ = ["Gateway", "unframe"]
+__all__ = ["Gateway", "counted", "unframe"]
 
 _REASONS: Final = {
     Outcome.SOURCE_ENDED: EndReason.ORIGIN_ENDED,
@@ -197,11 +197,7 @@ class Gateway:
         tap: Tap | None,
     ) -> EndReason:
         """A chunked body for a viewer of HTTP/1.0, who does not know chunks: taken out of its framing."""
-
-        async def send(payload: bytes) -> None:
-            with trio.fail_after(self.stall_s):
-                await connection.send(payload)
-            viewer.bytes += len(payload)
+        send = counted(connection.send, viewer, stall_s=self.stall_s)
 
         async def copy() -> EndReason:
             with trio.move_on_after(self.stall_s) as patience:
@@ -255,6 +251,19 @@ class Gateway:
         return await by_websocket.serve(play)
 
 
+def counted(
+    send: Callable[[bytes], Awaitable[None]], meter: Meter, *, stall_s: float
+) -> Callable[[bytes], Awaitable[None]]:
+    """`send` for `unframe`: what it takes within `stall_s` is counted, and what takes longer is a `TooSlowError`."""
+
+    async def send_and_count(payload: bytes) -> None:
+        with trio.fail_after(stall_s):
+            await send(payload)
+        meter.bytes += len(payload)
+
+    return send_and_count
+
+
 async def unframe(
     origin: OriginConnection,
     framing: Framing,
@@ -269,7 +278,7 @@ async def unframe(
         tap: is shown the body as it came, framing and all, until it wants no more.
 
     Returns:
-        ORIGIN_ENDED, ORIGIN_LOST, or STALLED where nothing came for `stall_s`, or `send` was too slow for itself.
+        ORIGIN_ENDED, ORIGIN_LOST, or STALLED where nothing came for `stall_s`, or `send` raised `trio.TooSlowError`.
     """
     decoder = BodyDecoder(framing)
     data: bytes | bytearray = origin.first_bytes

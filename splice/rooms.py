@@ -61,7 +61,12 @@ class Rooms:
     """
 
     def __init__(self, pump: Pump, nursery: trio.Nursery, settings: Settings, demo_url: str | None) -> None:
-        """Args: the pump, where streams run, the configuration, and where the embedded origin is, if it runs."""
+        """Args:
+        pump: moves the splice route's bytes.
+        nursery: where streams, pulls, forwards and callbacks run.
+        settings: the configuration to begin with.
+        demo_url: where the embedded origin is; None: it does not run.
+        """
         self.settings = settings
         self.pump: Final = pump
         self._demo_url: Final = demo_url

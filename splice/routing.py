@@ -49,9 +49,11 @@ class Origin:
     """A server that the door dials, and how it is asked.
 
     Attributes:
+        name: the configuration's, which viewers say as `src`.
         addresses: where, in the order in which to try.
         target: what an address is asked for that says nothing of its own; empty: see `forwards_targets`.
         ports: what ?port= may say; empty: anything.
+        relayed: whether its streams are pulled once for all viewers, in place of a connection for each.
         tls: whom to trust, where an address is dialled by TLS.
     """
 

@@ -110,7 +110,11 @@ class WebSocketViewer:
     """See the module."""
 
     def __init__(self, connection: ViewerSocket, accepting_head: bytes, viewer: Viewer) -> None:
-        """Args: the connection, the answer 101 that its handshake gets, and whose it is."""
+        """Args:
+        connection: on which the handshake came.
+        accepting_head: the answer 101 that it gets.
+        viewer: who came on it.
+        """
         self._connection: Final = connection
         self._accepting_head: Final = accepting_head
         self._viewer: Final = viewer

@@ -15,7 +15,7 @@ import trio
 from protocol import NEED_DATA
 from splice.asgi import Receive, Scope, Send
 from splice.egress import stream_answer
-from splice.gateway import unframe
+from splice.gateway import counted, unframe
 from splice.http import (
     Answer,
     CloseReason,
@@ -117,10 +117,7 @@ class AsgiVisit:
                 return await self._answer_alone(response)
             upgrades = self._websocket and answer.status == _OK
 
-            async def send(payload: bytes) -> None:
-                with trio.fail_after(gateway.stall_s):
-                    await self._send_piece(payload)
-                viewer.bytes += len(payload)
+            send = counted(self._send_piece, viewer, stall_s=gateway.stall_s)
 
             async def play() -> EndReason:
                 await self._begin(None if upgrades else response)

@@ -59,7 +59,6 @@ class Playing:
         Raises:
             RefusedRequestError: it may not play, or not this.
             ViewerLeftError: it has left before it was accepted.
-            RemoteProtocolError: it breaks the protocol.
         """
         name = request.play.stream
         require_name(request, name, Code.PLAY_STREAM_NOT_FOUND)
