@@ -8,7 +8,7 @@ it: its viewers are all that is known of it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
@@ -21,6 +21,7 @@ from splice.admin.tracks import audio_of, spliced_audio, spliced_video, video_of
 from splice.config import OriginSettings
 from splice.health import OriginHealth
 from splice.hub import Hub, LiveStream
+from splice.hub.pull import Pulls
 from splice.spliced_tracks import SplicedTracks
 from splice.stats import EndReason, Publisher, Publishers, Viewer, Viewers
 
@@ -36,7 +37,7 @@ class House:
 
     Args:
         viewers, publishers, hub: the tables.
-        pulls: what is being pulled: the origin's name, the stream, and the publisher that the pull is listed as.
+        pulls: what is being pulled.
         origins: those of the configuration in force.
         health: how asking them went.
         tracks: what is known of the streams that are spliced.
@@ -52,7 +53,7 @@ class House:
     viewers: Viewers
     publishers: Publishers
     hub: Hub
-    pulls: Iterable[tuple[str, LiveStream, Publisher]]
+    pulls: Pulls
     origins: Callable[[], Mapping[str, OriginSettings]]
     health: OriginHealth
     tracks: SplicedTracks
@@ -79,9 +80,9 @@ class StreamKey(NamedTuple):
         """Opaque, and the same for as long as the stream is."""
         return opaque("s", self.route, self.origin or "", self.app, self.stream)
 
-    @classmethod
-    def of_viewer(cls, viewer: Viewer) -> "StreamKey":
-        return cls("splice" if viewer.route == "splice" else "hub", viewer.origin, viewer.app, viewer.stream)
+    @property
+    def name(self) -> str:
+        return f"{self.app}/{self.stream}"
 
 
 class Inventory:
@@ -96,7 +97,7 @@ class Inventory:
     def hear(self, event: Mapping[str, Any]) -> None:
         """Take an event of the log's."""
         if event["event"] == "viewer.end":
-            key = StreamKey(event["route"], event["origin"], event["app"], event["stream"])
+            key = self._key(event["route"], event["origin"], event["app"], event["stream"])
             self._bytes_of_those_gone[key] += event["bytes"]
 
     def sample(self, now: float) -> None:
@@ -105,7 +106,7 @@ class Inventory:
         self._rates.sample(live.values(), now)
         self._samples += 1
         if self._samples % _FORGET_EVERY == 0:
-            present = live.keys() | {StreamKey.of_viewer(viewer) for viewer in self._house.viewers}
+            present = live.keys() | {self.watched_by(viewer) for viewer in self._house.viewers}
             for key in self._bytes_of_those_gone.keys() - present:
                 del self._bytes_of_those_gone[key]
 
@@ -114,6 +115,22 @@ class Inventory:
         """How many times viewers of the hub were moved on to a keyframe, since the start."""
         return self._rates.skipped_before + sum(stream.skipped for _, stream, _ in self._live())
 
+    # --- whose stream is whose ---
+
+    def watched_by(self, viewer: Viewer) -> StreamKey:
+        """The stream that a viewer watches, or waits for."""
+        return self._key(viewer.route, viewer.origin, viewer.app, viewer.stream)
+
+    def _key(self, route: str, origin: str | None, app: str, stream: str) -> StreamKey:
+        """The stream that somebody has asked for by this name.
+
+        A camera gives the same by every name: that is one stream, called by the name that it is pulled under.
+        """
+        if route == "splice":
+            return StreamKey("splice", origin, app, stream)
+        pull = None if origin is None else self._house.pulls.running(origin, app, stream)
+        return StreamKey("hub", origin, app, stream) if pull is None else _key_of(origin, pull.live)
+
     # --- the lists ---
 
     def streams(self) -> list[StreamItem]:
@@ -121,7 +138,7 @@ class Inventory:
         watching: Counter[StreamKey] = Counter()
         taken: Counter[StreamKey] = Counter()
         for viewer in self._house.viewers:
-            key = StreamKey.of_viewer(viewer)
+            key = self.watched_by(viewer)
             watching[key] += 1
             taken[key] += viewer.bytes
         items = []
@@ -139,10 +156,12 @@ class Inventory:
             stream: `app/stream`, whose viewers are meant; None: everyone.
             text: what a viewer's peer, address, stream, route, origin or protocol holds, in whichever case.
         """
-        found = [each for each in self._house.viewers if stream is None or f"{each.app}/{each.stream}" == stream]
+        found = list(self._house.viewers)
+        if stream is not None:
+            found = [each for each in found if self.watched_by(each).name == stream]
         if text:
-            found = [each for each in found if text.casefold() in _searched(each)]
-        return [_viewer_item(viewer) for viewer in found[first:last]], len(found)
+            found = [each for each in found if text.casefold() in _searched(each, self.watched_by(each).name)]
+        return [_viewer_item(each, self.watched_by(each).name) for each in found[first:last]], len(found)
 
     def publishers(self) -> list[PublisherItem]:
         """All publishers and pulls, the oldest first."""
@@ -175,7 +194,7 @@ class Inventory:
     def end_stream(self, id: str) -> bool:  # noqa: A002 -- its name everywhere
         """End a stream: whoever brings it, and all its viewers; whether there was one of that id."""
         viewers = [
-            viewer for viewer in self._house.viewers if viewer.ended_by is None and StreamKey.of_viewer(viewer).id == id
+            viewer for viewer in self._house.viewers if viewer.ended_by is None and self.watched_by(viewer).id == id
         ]
         found = bool(viewers)
         for viewer in viewers:
@@ -194,9 +213,9 @@ class Inventory:
 
     def _live(self) -> Iterator[tuple[StreamKey, LiveStream, Publisher | None]]:
         for stream, publisher in self._house.hub:
-            yield StreamKey("hub", None, stream.app, stream.stream), stream, publisher
+            yield _key_of(None, stream), stream, publisher
         for origin, stream, puller in self._house.pulls:
-            yield StreamKey("hub", origin, stream.app, stream.stream), stream, puller
+            yield _key_of(origin, stream), stream, puller
 
     def _live_item(
         self, key: StreamKey, stream: LiveStream, publisher: Publisher | None, viewers: int, taken: int
@@ -204,7 +223,7 @@ class Inventory:
         rate = self._rates.of(stream)
         return StreamItem.model_construct(
             id=key.id,
-            name=f"{key.app}/{key.stream}",
+            name=key.name,
             route=key.route,
             origin=key.origin,
             viewers=viewers,
@@ -224,7 +243,7 @@ class Inventory:
         tracks = self._house.tracks.of(key.origin, key.app, key.stream)
         return StreamItem.model_construct(
             id=key.id,
-            name=f"{key.app}/{key.stream}",
+            name=key.name,
             route=key.route,
             origin=key.origin,
             viewers=viewers,
@@ -256,21 +275,24 @@ class Inventory:
         )
 
 
-def _searched(viewer: Viewer) -> str:
-    of_stream = f"{viewer.app}/{viewer.stream}"
+def _key_of(origin: str | None, live: LiveStream) -> StreamKey:
+    return StreamKey("hub", origin, live.app, live.stream)
+
+
+def _searched(viewer: Viewer, stream: str) -> str:
     return " ".join(
-        (viewer.peer, viewer.address, of_stream, viewer.route, viewer.origin or "", viewer.protocol)
+        (viewer.peer, viewer.address, stream, viewer.route, viewer.origin or "", viewer.protocol)
     ).casefold()
 
 
-def _viewer_item(viewer: Viewer) -> ViewerItem:
+def _viewer_item(viewer: Viewer, stream: str) -> ViewerItem:
     return ViewerItem.model_construct(  # the tables' own values need no validation, and there may be thousands
         id=viewer.id,
         peer=viewer.peer,
         address=viewer.address,
         route=viewer.route,
         origin=viewer.origin,
-        stream=f"{viewer.app}/{viewer.stream}",
+        stream=stream,
         protocol=viewer.protocol,
         bytes=viewer.bytes,
         seconds=round(viewer.seconds, 3),

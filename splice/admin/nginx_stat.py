@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 import trio
 
-from splice.admin.inventory import House, Inventory, StreamKey
+from splice.admin.inventory import House, Inventory
 from splice.admin.models import Audio, StreamItem, Video
 from splice.stats import Publisher, Viewer
 
@@ -81,7 +81,7 @@ class NginxStat:
         items = self._inventory.streams()
         viewers: dict[str, list[Viewer]] = defaultdict(list)
         for viewer in self._house.viewers:
-            viewers[StreamKey.of_viewer(viewer).id].append(viewer)
+            viewers[self._inventory.watched_by(viewer).id].append(viewer)
         publishers = {publisher.id: publisher for publisher in self._house.publishers}
         now = trio.current_time()
         self._sent = {item.id: self._sent.get(item.id) or _Bandwidth(item.bytes_out, now) for item in items}

@@ -125,20 +125,15 @@ class Standing:
         self.pulls.let_go(*key)
 
     def _pull_item(self, origin: str, app: str, stream: str) -> KeptPullItem:
-        running = [
-            (live, publisher)
-            for name, live, publisher in self.pulls
-            if (name, live.app, live.stream) == (origin, app, stream)
-        ]
-        live, publisher = running[0] if running else (None, None)
+        pull = self.pulls.running(origin, app, stream)
         return KeptPullItem(
             id=_pull_id(origin, app, stream),
             origin=origin,
             stream=f"{app}/{stream}",
             source="configuration" if (origin, app, stream) in self.configured_pulls() else "api",
-            state="running" if live is not None and live.bytes_in else "waiting",
-            publisher=None if publisher is None else publisher.id,
-            bytes=0 if publisher is None else publisher.bytes,
+            state="running" if pull is not None and pull.live.bytes_in else "waiting",
+            publisher=None if pull is None else pull.publisher.id,
+            bytes=0 if pull is None else pull.publisher.bytes,
         )
 
 

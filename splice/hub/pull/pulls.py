@@ -26,6 +26,7 @@ from splice.whereabouts import Whereabouts
 __all__ = ["Pulls"]
 
 _Key = tuple[str, str, str]
+_ANY_NAME: Final = ("", "")  # in the key of an origin that is one stream: nobody's app and stream are empty
 
 
 class Pulls:
@@ -74,6 +75,14 @@ class Pulls:
         """What is being pulled: the origin's name, the stream, and who brings it."""
         running = [pull for pull in self._pulls.values() if pull.failure is None]
         return iter([(pull.origin.name, pull.live, pull.publisher) for pull in running])
+
+    def running(self, origin: str, app: str, stream: str) -> Pull | None:
+        """What brings `app/stream` of the origin of this name; None where nothing does.
+
+        A camera's pull is found by every name, and is itself called by the one that was asked for first.
+        """
+        pull = self._pulls.get((origin, app, stream)) or self._pulls.get((origin, *_ANY_NAME))
+        return None if pull is None or pull.failure is not None else pull
 
     @asynccontextmanager
     async def watched(self, origin: Origin, app: str, stream: str, *, wait_s: float = 0.0) -> AsyncIterator[LiveStream]:
@@ -232,4 +241,4 @@ class Pulls:
 
 def _key(origin: Origin, app: str, stream: str) -> _Key:
     # A camera gives the same by every name, and to few at a time: it is pulled once, by whatever name viewers know it.
-    return (origin.name, "", "") if origin.is_one_stream else (origin.name, app, stream)
+    return (origin.name, *_ANY_NAME) if origin.is_one_stream else (origin.name, app, stream)

@@ -13,16 +13,24 @@ from splice.config import OriginSettings
 from splice.health import OriginHealth
 from splice.hub import Hub, HubLimits, LiveStream
 from splice.hub.forward import Forwards, ForwardTimeouts
+from splice.hub.pauses import GrowingPauses
 from splice.hub.pull import Pulls, PullTimeouts
+from splice.hub.pull.pull import Pull
+from splice.hub.pull.pulls import _key
 from splice.proxies import TrustedProxies
 from splice.routing import Origin
 from splice.spliced_tracks import SplicedTracks
 from splice.stats import Publisher, Publishers, Viewer, Viewers
+from splice.whereabouts import Whereabouts
 from tests.splice.hub_house import AUDIO_CONFIGURATION, VIDEO_CONFIGURATION, audio, inter_frame, keyframe
 
-__all__ = ["TOKEN", "AdminHouse", "open_admin_house"]
+__all__ = ["CAMERA", "TOKEN", "AdminHouse", "open_admin_house"]
 
 TOKEN = "a-token-of-some-length"
+CAMERA = OriginSettings(url="rtmp://10.0.0.11/bcs/channel0")
+"""It gives its one stream by whatever name it is asked for."""
+
+_PULL_TIMEOUTS = PullTimeouts(connect_s=5, origin_head_s=10, first_tag_s=5, stall_s=30)
 
 
 class AdminHouse:
@@ -35,7 +43,6 @@ class AdminHouse:
         self.viewers = Viewers(limit=10_000, limit_per_address=0)
         self.publishers = Publishers(limit=100)
         self.hub = Hub(nursery, limits=lambda app: HubLimits(merge_s=0), takeover_s=lambda app: 5.0)
-        self.pulls: list[tuple[str, LiveStream, Publisher]] = []
         self.origins = {
             "a": OriginSettings(url="http://10.0.0.8:8080"),
             "b": OriginSettings(urls=("rtmp://10.0.0.9", "rtmp://10.0.0.10:1936")),
@@ -50,10 +57,10 @@ class AdminHouse:
             door=self.hub.door,
         )
         self.hub.on_stream.append(self.forwards.begin)
-        self.kept = Pulls(
+        self.pulls = Pulls(
             nursery,
             limits=lambda app: HubLimits(merge_s=0),
-            timeouts=lambda app: PullTimeouts(connect_s=5, origin_head_s=10, first_tag_s=5, stall_s=30),
+            timeouts=lambda app: _PULL_TIMEOUTS,
             publishers=self.publishers,
             user_agent="splice/test",
         )
@@ -72,14 +79,17 @@ class AdminHouse:
                 draining=lambda: self.draining,
                 standing=Standing(
                     table=self.forwards,
-                    pulls=self.kept,
-                    origins=lambda: {"b": Origin.from_settings("b", self.origins["b"])},
+                    pulls=self.pulls,
+                    origins=self._relayed,
                     configured_pulls=lambda: self.configured_pulls,
                     is_this_door=lambda url: url.startswith("rtmp://door"),
                 ),
                 version="1.2.3",
             )
         )
+
+    def _relayed(self) -> dict[str, Origin]:
+        return {name: Origin.from_settings(name, each) for name, each in self.origins.items() if each.relayed}
 
     def allow(self, token: str = TOKEN, hosts: tuple[str, ...] = (), proxies: Any = ()) -> None:
         self.admin.allow(token=token, allowed_hosts=hosts, proxies=TrustedProxies(tuple(proxies)))
@@ -124,11 +134,22 @@ class AdminHouse:
         return live, publisher
 
     def pull(self, origin: str = "b", stream: str = "test") -> tuple[LiveStream, Publisher]:
-        """Begin a pull."""
+        """Begin a pull, for which no origin is dialled."""
         publisher = self._publisher(stream, "rtmp-pull")
         self._stack.enter_context(self.publishers.present(publisher))
         live = LiveStream("myapp", stream, HubLimits(merge_s=0))
-        self.pulls.append((origin, live, publisher))
+        known = Origin.from_settings(origin, self.origins[origin])
+        self.pulls._pulls[_key(known, "myapp", stream)] = Pull(
+            known,
+            live,
+            publisher,
+            timeouts=_PULL_TIMEOUTS,
+            user_agent="splice/test",
+            health=self.health,
+            whereabouts=Whereabouts(),
+            pauses=GrowingPauses(lambda: 1.0),
+            on_stream=lambda live: None,
+        )
         return live, publisher
 
     def _publisher(self, stream: str, protocol: str) -> Publisher:

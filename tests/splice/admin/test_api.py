@@ -14,7 +14,7 @@ from splice.admin.models import Origins, Publishers, Streams, Viewers
 from splice.config import OriginSettings
 from splice.http import CLOSE, ResponseHead
 from splice.stats import EndReason
-from tests.splice.admin.admin_house import AdminHouse, push_group
+from tests.splice.admin.admin_house import CAMERA, AdminHouse, push_group
 from tests.splice.hub_house import AUDIO_CONFIGURATION, VIDEO_CONFIGURATION
 
 
@@ -92,6 +92,25 @@ async def test_a_pulled_stream_is_told_beside_a_published_one_of_the_same_name(h
     assert (pulled["origin"], pulled["viewers"], pulled["publisher"]["origin"]) == ("b", 1, "b")
     assert (pulled["video"], pulled["audio"]) == (None, None)
     assert published["id"] != pulled["id"]
+
+
+async def test_a_camera_is_one_stream_by_whatever_names_it_is_watched(house: AdminHouse) -> None:
+    house.origins["cam"] = CAMERA
+    _, puller = house.pull("cam", stream="front")
+    viewers = [house.watch("hub", "cam", stream=name, bytes=10) for name in ("front", "back", "any")]
+    other = house.watch("hub", "b", stream="back")
+    house.leave(viewers.pop())
+    gone = {"event": "viewer.end", "level": "info", "route": "hub", "origin": "cam", "app": "myapp", "stream": "any"}
+    house.admin.hear({**gone, "bytes": 7, "reason": "viewer_left", "id": "v9"})
+    (stream,) = (await told(house, "/api/v1/streams"))["streams"]
+    assert (stream["name"], stream["viewers"], stream["bytes_out"]) == ("myapp/front", 2, 27)
+    listed = (await told(house, "/api/v1/viewers?stream=myapp/front"))["viewers"]
+    assert [(each["id"], each["stream"]) for each in listed] == [(each.id, "myapp/front") for each in viewers]
+    assert (await told(house, "/api/v1/viewers?text=myapp/front"))["total"] == 2
+    async with house.client() as client:
+        assert (await client.delete(f"/api/v1/streams/{stream['id']}")).status_code == 204
+    assert [each.ended_by for each in (*viewers, other)] == [EndReason.KICKED, EndReason.KICKED, None]
+    assert puller.ended_by is EndReason.KICKED
 
 
 async def test_of_a_spliced_stream_its_first_bytes_tell_codec_and_size_and_nothing_tells_rates(

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from protocol.amf import amf0
 from protocol.rtmp import MediaKind
-from tests.splice.admin.admin_house import AdminHouse, push_group
+from tests.splice.admin.admin_house import CAMERA, AdminHouse, push_group
 from tests.splice.admin.test_api import assert_problem
 
 
@@ -108,6 +108,15 @@ async def test_spliced_and_pulled_streams_stand_beside_published_ones(house: Adm
     assert texts(spliced, "bytes_in", "bytes_out", "nclients", "meta/video/width") == ["10", "10", "1", "0"]
     assert spliced.find("active") is not None
     assert live.findtext("nclients") == "4"
+
+
+async def test_viewers_of_a_camera_stand_in_its_stream_by_whatever_name_they_came(house: AdminHouse) -> None:
+    house.origins["cam"] = CAMERA
+    house.pull("cam", stream="front")
+    viewer = house.watch("hub", "cam", stream="back")
+    [stream] = (await stat(house)).findall("server/application/live/stream")
+    assert texts(stream, "name", "nclients") == ["front", "2"]
+    assert stream.findtext("client/id") == viewer.id
 
 
 async def test_a_stream_whose_publisher_has_gone_is_neither_publishing_nor_active(house: AdminHouse) -> None:

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from splice.admin.models import Forwards, KeptPulls
 from splice.hub.forward import ForwardRule
 from splice.routing import Origin
-from tests.splice.admin.admin_house import AdminHouse
+from tests.splice.admin.admin_house import CAMERA, AdminHouse, push_group
 from tests.splice.admin.test_api import assert_problem, told
 from tests.splice.hub.forwarding import to
 from tests.splice.hub.pulling import refused_port
@@ -130,7 +130,7 @@ async def test_a_body_that_is_none_is_refused(content: bytes, house: AdminHouse)
 async def test_what_the_configuration_says_only_the_configuration_ends(house: AdminHouse) -> None:
     house.forwards.configure([ForwardRule("*", YOUTUBE)])
     house.configured_pulls.add(("b", "cams", "front"))
-    house.kept.keep(Origin.from_settings("b", house.origins["b"]), "cams", "front")
+    house.pulls.keep(Origin.from_settings("b", house.origins["b"]), "cams", "front")
     async with house.client() as client:
         for kind, [item] in (("forwards", await forwards_of(house)), ("pulls", await pulls_of(house))):
             assert item["source"] == "configuration"
@@ -158,14 +158,27 @@ async def test_a_pull_is_kept_until_it_is_deleted(house: AdminHouse) -> None:
         assert answer.status_code == 201
         added = answer.json()
         assert (added["origin"], added["stream"], added["source"]) == ("b", "cams/front", "api")
-        assert house.kept.kept == [("b", "cams", "front")]
+        assert house.pulls.kept == [("b", "cams", "front")]
         assert_problem(await client.post("/api/v1/pulls", json=wanted), 409, added["id"])
         await trio.testing.wait_all_tasks_blocked()
         [pull] = await pulls_of(house)
         assert (pull["id"], pull["state"], pull["bytes"]) == (added["id"], "waiting", 0)
         assert_empty(await client.delete(f"/api/v1/pulls/{added['id']}"))
-        assert (house.kept.kept, await pulls_of(house)) == ([], [])
+        assert (house.pulls.kept, await pulls_of(house)) == ([], [])
         assert_problem(await client.delete(f"/api/v1/pulls/{added['id']}"), 404, "no kept pull")
+
+
+async def test_a_kept_camera_that_somebody_watches_by_another_name_is_told_to_run(house: AdminHouse) -> None:
+    house.origins["cam"] = CAMERA
+    live, puller = house.pull("cam", stream="any")
+    push_group(live, 0)
+    puller.bytes = live.bytes_in
+    async with house.client() as client:
+        answer = await client.post("/api/v1/pulls", json={"origin": "cam", "app": "cams", "stream": "front"})
+    assert answer.status_code == 201
+    [pull] = await pulls_of(house)
+    assert (pull["stream"], pull["state"], pull["publisher"]) == ("cams/front", "running", puller.id)
+    assert pull["bytes"] == live.bytes_in > 0
 
 
 @pytest.mark.parametrize(
@@ -185,7 +198,7 @@ async def test_only_streams_of_configured_origins_are_pulled(
 ) -> None:
     async with house.client() as client:
         assert_problem(await client.post("/api/v1/pulls", json=body), status, words)
-    assert house.kept.kept == []
+    assert house.pulls.kept == []
 
 
 # --- answers without a body ---

@@ -12,7 +12,7 @@ import trustme
 from trio.testing import MockClock
 
 from splice.origins import OriginError
-from tests.splice.hub.pulling import asking, origin_of, relaying
+from tests.splice.hub.pulling import asking, origin_of, refused_port, relaying
 from tests.splice.hub.servers import (
     MISSING,
     HttpOrigin,
@@ -108,6 +108,28 @@ async def test_a_camera_is_pulled_once_by_however_many_names_viewers_know_it(
         pulls.let_go("a", "cams", "front")
         await trio.sleep(20)
         assert server.open == 0
+
+
+async def test_what_brings_a_stream_is_found_by_every_name_that_would_share_it(autojump_clock: MockClock) -> None:
+    server = RtmpServer(plays_rtmp())
+    async with server.listening(), relaying(idle_stop_s=0) as pulls:
+        url = f"rtmp://127.0.0.1:{server.port}"
+        camera, origin = origin_of(f"{url}/bcs/front"), origin_of(url)
+        async with pulls.watched(camera, "cams", "front") as live:
+            found = [pulls.running("a", *name) for name in (("cams", "front"), ("x", "y"))]
+            assert [pull and pull.live for pull in found] == [live, live]
+            assert pulls.running("another", "cams", "front") is None
+        await trio.sleep(1)
+        async with pulls.watched(origin, "cams", "front") as live:
+            found = [pulls.running("a", *name) for name in (("cams", "front"), ("x", "y"))]
+            assert [pull and pull.live for pull in found] == [live, None]
+
+
+async def test_a_pull_that_has_failed_is_not_running(autojump_clock: MockClock) -> None:
+    async with relaying() as pulls:
+        with pytest.raises(OriginError):
+            await asking(pulls, origin_of(f"rtmp://127.0.0.1:{refused_port()}"))
+        assert pulls.running("a", "myapp", "test") is None
 
 
 # --- HTTP ---
