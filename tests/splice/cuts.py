@@ -27,6 +27,7 @@ __all__ = [
     "Moment",
     "cut_at_every_step",
     "dial",
+    "kick",
     "leave",
     "no_bugs",
     "nothing_left",

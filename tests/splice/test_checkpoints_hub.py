@@ -6,6 +6,7 @@ subscriptions. Where a cut is made, the other side of the life may see anything 
 """
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -19,6 +20,7 @@ from splice.hub.pull import Pulls
 from splice.origins import OriginError
 from splice.routing import Origin
 from splice.stats import EndReason, Publishers
+from splice.trust import client_context
 from tests.splice.access.hook_server import open_hook_server
 from tests.splice.cuts import (
     A_LIFE_TAKES_S,
@@ -30,7 +32,8 @@ from tests.splice.cuts import (
     nothing_left,
     whole_unless_cut,
 )
-from tests.splice.hub.pulling import origin_at, relaying
+from tests.splice.https.test_rtmps import server_context
+from tests.splice.hub.pulling import origin_of, relaying
 from tests.splice.hub.servers import (
     AUDIO_FRAME,
     CHUNKED_HEAD,
@@ -54,6 +57,8 @@ LIVE = "/live?app=myapp&stream=test"
 PULLED = "/live?src=b&app=myapp&stream=test"
 SOON = {"republish_grace_s": 0.05, "idle_stop_s": 0.05, "wait_for_stream_s": 5}
 BRIEF = HubLimits(merge_s=0, republish_grace_s=0.05)
+
+shown = cache(server_context)  # a certificate takes longer to make than a life
 
 BOTH_MOMENTS = pytest.mark.parametrize("moment", Moment)
 
@@ -225,6 +230,17 @@ def rtmp_origin() -> tuple[Server, str]:
     return RtmpServer(until_cut(plays_rtmp(0.5)), until_cut(plays_rtmp(0.5, ends=True))), "rtmp"
 
 
+def by_tls(made_origin: Callable[[], tuple[Server, str]]) -> Callable[[], tuple[Server, str]]:
+    """The same by TLS."""
+
+    def made_with_tls() -> tuple[Server, str]:
+        server, scheme = made_origin()
+        server.tls = shown()
+        return server, f"{scheme}s"
+
+    return made_with_tls
+
+
 BY_BOTH_PROTOCOLS = pytest.mark.parametrize("made_origin", [http_origin, rtmp_origin])
 
 
@@ -258,7 +274,11 @@ async def watch_to_the_end(pulls: Pulls, origin: Origin) -> None:
         pass
 
 
-@BY_BOTH_PROTOCOLS
+@pytest.mark.parametrize(
+    "made_origin",
+    [http_origin, rtmp_origin, by_tls(http_origin), by_tls(rtmp_origin)],
+    ids=["HTTP", "RTMP", "HTTPS", "RTMPS"],
+)
 @pytest.mark.parametrize("cut", ["cancelled", "kicked"])
 @BOTH_MOMENTS
 async def test_a_pull_is_cut_at_every_step_and_tells_who_watches(
@@ -277,7 +297,8 @@ async def test_a_pull_is_cut_at_every_step_and_tells_who_watches(
             # The cancellation is the pulls' own: who watches is left, and must be told.
             with trio.CancelScope(shield=True), trio.fail_after(A_LIFE_TAKES_S):
                 async with trio.open_nursery() as viewers:
-                    origin = origin_at(server.port, scheme=scheme)
+                    trust = {"tls_verify": False} if scheme.endswith("s") else {}
+                    origin = origin_of(f"{scheme}://127.0.0.1:{server.port}", **trust)
                     viewers.start_soon(watch_to_the_end, pulls, origin)
                     viewers.start_soon(watch_to_the_end, pulls, origin)
                 while pulls._pulls:
@@ -287,13 +308,17 @@ async def test_a_pull_is_cut_at_every_step_and_tells_who_watches(
     assert await cut_at_every_step(live, moment) > 20
 
 
+@pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
 @pytest.mark.parametrize("cut", ["cancelled", "left"])
 @BOTH_MOMENTS
-async def test_a_forward_is_cut_at_every_step(moment: Moment, cut: str, autojump_clock: MockClock) -> None:
+async def test_a_forward_is_cut_at_every_step(
+    moment: Moment, cut: str, scheme: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def live(cuts: Cuts) -> None:
         server = RtmpServer(leaves_soon, silent_rtmp)
+        server.tls = shown() if scheme == "rtmps" else None
         async with server.listening():
-            forward = {"streams": "*", "to": f"rtmp://127.0.0.1:{server.port}/backup"}
+            forward = {"streams": "*", "to": f"{scheme}://127.0.0.1:{server.port}/backup"}
             async with (
                 open_house(hub=SOON, forward=[forward]) as house,
                 nothing_left(house),
@@ -309,6 +334,7 @@ async def test_a_forward_is_cut_at_every_step(moment: Moment, cut: str, autojump
                     await trio.sleep(0.1)
                     await publisher.leave()
 
+    monkeypatch.setattr("splice.hub.rtmp_client.client_context", lambda: client_context(verify=False))
     assert await cut_at_every_step(live, moment) > 20
 
 
