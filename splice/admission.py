@@ -13,7 +13,7 @@ import structlog
 
 from splice.access import Access, PlayRequest
 from splice.origins import OriginError
-from splice.routing import HubRoute, Query, Route, RoutingError, SpliceRoute
+from splice.routing import PublishedRoute, Query, Route, RoutingError, SpliceRoute
 from splice.stats import PROGRAM_LENGTH, EndReason, Viewer, Viewers
 from splice.viewer_socket import ViewerLeftError
 
@@ -124,4 +124,4 @@ class Admission:
 
 
 def _origin(route: Route) -> str | None:
-    return None if isinstance(route, HubRoute) else route.origin.name
+    return None if isinstance(route, PublishedRoute) else route.origin.name

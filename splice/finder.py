@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from splice.demand import Demand
 from splice.hub import Hub, LiveStream
-from splice.routing import HubRoute, Origin, Query, RelayRoute, Router, SpliceRoute
+from splice.routing import HubRoute, Origin, PublishedRoute, Query, RelayRoute, Route, Router, SpliceRoute
 
 __all__ = ["StreamFinder"]
 
@@ -31,23 +31,23 @@ class StreamFinder:
         self._demand: Final = demand
         self._wait_s = wait_s
 
-    def settle(self, route: HubRoute | RelayRoute | SpliceRoute) -> HubRoute | RelayRoute | SpliceRoute:
+    def resolve(self, route: Route) -> Route:
         """The route itself, or, for a stream that nobody publishes here, its way by the default origin."""
-        if isinstance(route, HubRoute) and route.otherwise and self._hub.find(route.app, route.stream) is None:
+        if isinstance(route, PublishedRoute) and route.otherwise and self._hub.find(route.app, route.stream) is None:
             return route.otherwise
         return route
 
-    def settle_live(self, router: Router, query: Query) -> HubRoute | RelayRoute:
+    def resolve_live(self, router: Router, query: Query) -> HubRoute:
         """The route of a query for which there is no request-target: what HTTP would splice is relayed.
 
         Raises:
             RoutingError: there is none.
         """
-        route = self.settle(router.route(query, b""))
+        route = self.resolve(router.route(query, b""))
         return RelayRoute(route.origin, query.app, query.stream) if isinstance(route, SpliceRoute) else route
 
     @asynccontextmanager
-    async def found(self, route: HubRoute | RelayRoute) -> AsyncIterator[LiveStream]:
+    async def found(self, route: HubRoute) -> AsyncIterator[LiveStream]:
         """The live stream of a route, held while the block runs.
 
         Raises:

@@ -198,8 +198,8 @@ class Reception:
 
         def find() -> Route:
             if isinstance(redirect, Pulled):
-                return self._finder.settle_live(rules.router, query)
-            return self._finder.settle(rules.router.route(query, target))
+                return self._finder.resolve_live(rules.router, query)
+            return self._finder.resolve(rules.router.route(query, target))
 
         try:
             route = self._admission.route(asked.address, query, find)

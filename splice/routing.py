@@ -9,7 +9,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from splice.config import OriginAddress, OriginSettings
@@ -18,6 +18,7 @@ from splice.config.targets import filled, is_one_stream, masked
 __all__ = [
     "HubRoute",
     "Origin",
+    "PublishedRoute",
     "Query",
     "RelayRoute",
     "Route",
@@ -145,7 +146,7 @@ class RelayRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class HubRoute:
+class PublishedRoute:
     """Scheme two: the stream `app/stream` that is published here; else `otherwise`, where there is a default origin."""
 
     app: str
@@ -153,7 +154,8 @@ class HubRoute:
     otherwise: SpliceRoute | RelayRoute | None = None
 
 
-Route = SpliceRoute | RelayRoute | HubRoute
+HubRoute: TypeAlias = PublishedRoute | RelayRoute
+Route: TypeAlias = SpliceRoute | HubRoute
 
 
 class Router:
@@ -193,7 +195,7 @@ class Router:
         """
         if query.src is None:
             otherwise = None if self._default is None else _default_route(self._default, query, target)
-            return HubRoute(query.app, query.stream, otherwise)
+            return PublishedRoute(query.app, query.stream, otherwise)
         origin = self.origins.get(query.src)
         if origin is None:
             raise RoutingError(404, "no origin has this name; ask the operator which src there are")

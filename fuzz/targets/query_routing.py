@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from splice.config import OriginSettings
 from splice.http import MAX_TARGET_BYTES
-from splice.routing import HubRoute, Query, Router, RoutingError, SpliceRoute, is_name, renamed_target
+from splice.routing import PublishedRoute, Query, Router, RoutingError, SpliceRoute, is_name, renamed_target
 
 CODE: Final = ("splice/routing.py",)
 MAX_BYTES: Final = 512
@@ -50,7 +50,7 @@ def check(data: bytes) -> None:
         except RoutingError as error:
             assert error.status in (400, 404), error.status
             continue
-        splice = route.otherwise if isinstance(route, HubRoute) else route
+        splice = route.otherwise if isinstance(route, PublishedRoute) else route
         if isinstance(splice, SpliceRoute):
             _check_forwarded(splice, query, target)
 

@@ -92,7 +92,7 @@ class Playing:
         query = Query(src, None, app, name)
         try:
             route = self._admission.route(
-                asked.address, query, lambda: self._finder.settle_live(arrival.rules.router, query)
+                asked.address, query, lambda: self._finder.resolve_live(arrival.rules.router, query)
             )
         except LimitReachedError as error:
             raise RefusedRequestError(request, Code.CONNECT_REJECTED, as_sentence(str(error))) from None

@@ -12,7 +12,7 @@ from splice.config import OriginSettings
 from splice.demand import Demand
 from splice.finder import StreamFinder
 from splice.hub import Hub, HubLimits, LiveStream
-from splice.routing import HubRoute, Origin, Query, RelayRoute, Route, Router, RoutingError, SpliceRoute
+from splice.routing import Origin, PublishedRoute, Query, RelayRoute, Route, Router, RoutingError, SpliceRoute
 from splice.stats import Publisher
 
 ORIGINS = {"a": OriginSettings(url="http://a:80"), "b": OriginSettings(url="rtmp://b:1935")}
@@ -50,10 +50,10 @@ class Finding:
         self.finder = StreamFinder(self.hub, self.pulls, demand, wait_s=lambda app: wait_s)
 
     def route(self, src: str | None, stream: str = "test") -> Route:
-        return self.finder.settle(self.router.route(Query(src, None, "myapp", stream), b"/live"))
+        return self.finder.resolve(self.router.route(Query(src, None, "myapp", stream), b"/live"))
 
     def found_for_player(self, src: str | None) -> AbstractAsyncContextManager[LiveStream]:
-        return self.finder.found(self.finder.settle_live(self.router, Query(src, None, "myapp", "test")))
+        return self.finder.found(self.finder.resolve_live(self.router, Query(src, None, "myapp", "test")))
 
 
 def publisher(stream: str = "test") -> Publisher:
@@ -115,7 +115,7 @@ async def test_the_default_origin_is_asked_only_for_what_is_not_published_here(a
     async with finding(default_origin="b") as found:
         assert isinstance(found.route(None), RelayRoute)
         with found.hub.published(publisher()):
-            assert isinstance(found.route(None), HubRoute)
+            assert isinstance(found.route(None), PublishedRoute)
             assert isinstance(found.route(None, "other"), RelayRoute)
 
 

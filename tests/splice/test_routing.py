@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from splice.config import OriginSettings
-from splice.routing import HubRoute, Query, Route, Router, RoutingError, SpliceRoute
+from splice.routing import PublishedRoute, Query, Route, Router, RoutingError, SpliceRoute
 
 USERS_QUERY = b"src=a&port=1935&app=myapp&stream=test"
 
@@ -86,7 +86,7 @@ def test_what_is_forwarded_byte_for_byte_means_to_every_reader_what_the_door_che
         route = routed(query)
     except RoutingError:
         return
-    if isinstance(route, HubRoute):
+    if isinstance(route, PublishedRoute):
         return
     assert route.target == b"/live?" + query
     asked = ROUTER.query(b"/live", query)
@@ -235,7 +235,7 @@ def test_a_percent_sign_is_decoded_for_a_template_and_refused_where_the_origin_w
     encoded = b"&port=1935&a%70p=my%61pp&stream=te%73t"
     assert spliced(b"src=by-path" + encoded).target == b"/myapp/test.flv"
     assert spliced(b"src=by-%70ath&app=x&stream=y").origin.name == "by-path"
-    assert routed(b"app=my%61pp&stream=te%73t") == HubRoute("myapp", "test")
+    assert routed(b"app=my%61pp&stream=te%73t") == PublishedRoute("myapp", "test")
     status, detail = refused(b"src=a" + encoded)
     assert status == 400
     assert detail.startswith("the parameter app holds a %")
@@ -268,16 +268,16 @@ def test_an_origin_with_ports_lets_only_these_through() -> None:
 
 
 def test_a_port_means_nothing_without_an_origin() -> None:
-    assert routed(b"app=x&stream=y&port=nonsense") == HubRoute("x", "y")
+    assert routed(b"app=x&stream=y&port=nonsense") == PublishedRoute("x", "y")
 
 
-def by_default(target: bytes, origin: str) -> HubRoute:
+def by_default(target: bytes, origin: str) -> PublishedRoute:
     router = Router(live_paths=("/live",), origins=ORIGINS, default_origin=origin)
     path, _, query = target.partition(b"?")
     asked = router.query(path, query)
     assert asked is not None
     route = router.route(asked, target)
-    assert isinstance(route, HubRoute)
+    assert isinstance(route, PublishedRoute)
     return route
 
 
@@ -321,9 +321,9 @@ def test_what_a_request_is_told_before_access_was_checked_does_not_tell_which_or
 
 
 def test_the_path_form_is_a_stream_of_the_hub() -> None:
-    assert routed(b"", b"/myapp/test.flv") == HubRoute("myapp", "test")
-    assert routed(b"src=a&app=x&app=y", b"/my%61pp/te%73t.flv") == HubRoute("myapp", "test")
-    assert routed(b"", b"/live/x.flv.flv") == HubRoute("live", "x.flv")
+    assert routed(b"", b"/myapp/test.flv") == PublishedRoute("myapp", "test")
+    assert routed(b"src=a&app=x&app=y", b"/my%61pp/te%73t.flv") == PublishedRoute("myapp", "test")
+    assert routed(b"", b"/live/x.flv.flv") == PublishedRoute("live", "x.flv")
     assert ROUTER.query(b"/myapp/test.flv", None) == Query(None, None, "myapp", "test", by_path=True)
 
 
