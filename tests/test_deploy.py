@@ -43,3 +43,9 @@ def test_no_file_comes_by_configs_which_compose_cannot_write_where_all_is_read_o
     assert "configs" not in SERVICES[service]
     for volume in SERVICES[service].get("volumes", ()):
         assert DEPLOY.joinpath(volume.split(":")[0]).exists(), volume
+
+
+def test_the_unit_runs_nothing_that_a_small_host_has_not() -> None:
+    unit = DEPLOY.joinpath("splice.service").read_text(encoding="utf-8").splitlines()
+    programs = [line.partition("=")[2].split()[0] for line in unit if line.startswith("Exec")]
+    assert sorted(programs) == ["/bin/sh", "/opt/splice/bin/splice"]
