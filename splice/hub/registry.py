@@ -40,7 +40,8 @@ class Hub:
     """See the module. All its methods are for Trio's thread.
 
     Attributes:
-        on_stream: called with every stream that begins, before anything was pushed to it; they must not raise.
+        on_stream: called with every stream that begins, before anything was pushed to it; where one of them raises, the
+            stream does not begin, and whoever would have published it gets the error.
         door: this door's own id, by which forwards that go in a circle are known (`Passage`).
     """
 
@@ -128,11 +129,7 @@ class Hub:
     def _claim(self, name: _Name, publisher: Publisher) -> _Entry:
         entry = self._entries.get(name)
         if entry is None:
-            entry = _Entry(LiveStream(*name, self._limits(name[0])))
-            self._entries[name] = entry
-            self._nursery.start_soon(self._run, name, entry)
-            for observe in self.on_stream:
-                observe(entry.stream)
+            entry = self._begin(name)
         else:
             if entry.publisher is not None:
                 if trio.current_time() - entry.stream.last_packet_at < self._takeover_s(name[0]):
@@ -146,6 +143,18 @@ class Hub:
         awaited = self._awaited.pop(name, None)
         if awaited is not None:
             awaited.set()
+        return entry
+
+    def _begin(self, name: _Name) -> _Entry:
+        entry = _Entry(LiveStream(*name, self._limits(name[0])))
+        try:
+            for observe in self.on_stream:
+                observe(entry.stream)
+        except BaseException:
+            entry.stream.end()  # for those who were told already: nobody else will ever end it
+            raise
+        self._entries[name] = entry
+        self._nursery.start_soon(self._run, name, entry)
         return entry
 
     async def _run(self, name: _Name, entry: _Entry) -> None:

@@ -33,7 +33,7 @@ class Pulls:
     """The streams that are being pulled. All its methods are for Trio's thread.
 
     Attributes:
-        on_stream: called with every stream that has given its first media; they must not raise.
+        on_stream: called with every stream that has given its first media; where one of them raises, the pull ends.
     """
 
     def __init__(

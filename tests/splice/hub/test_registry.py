@@ -88,6 +88,22 @@ async def test_those_who_ask_are_told_of_every_stream_that_begins(autojump_clock
             assert begun == [(live, 0)], "one that goes on has not begun again"
 
 
+async def test_a_bug_in_who_is_told_of_a_stream_leaves_nothing_of_it_behind(autojump_clock: MockClock) -> None:
+    def broken(live: LiveStream) -> None:
+        raise ZeroDivisionError
+
+    async with open_hub() as hub:
+        told: list[LiveStream] = []
+        hub.on_stream += [told.append, broken]
+        with pytest.raises(ZeroDivisionError), hub.published(publisher()):
+            pytest.fail("published all the same")
+        assert (len(hub), hub.find("myapp", "test")) == (0, None)
+        assert [live.ended.is_set() for live in told] == [True], "who was told before is told of the end"
+        hub.on_stream.pop()
+        with hub.published(publisher()) as live:
+            assert told[1:] == [live], "the name is free"
+
+
 async def test_a_streams_own_task_runs(autojump_clock: MockClock) -> None:
     async with open_hub(limits=lambda app: HubLimits(merge_s=0.02, republish_grace_s=1)) as hub:
         with hub.published(publisher()) as live, watching(live) as watcher:
