@@ -271,7 +271,7 @@ class Publishers:
     """
 
     def __init__(self, *, limit: int, limits_of_app: Callable[[str], AppLimits] = _not_limited) -> None:
-        """Args: the most publishers in all, and by application."""
+        """Args: the most publishers, pulls among them, in all, and by application."""
         self.limit = limit
         self._limits_of_app: Final = limits_of_app
         self._publishers: dict[str, Publisher] = {}

@@ -160,7 +160,7 @@ class Limits(Table):
         Count, Field(ge=0, description="viewers of one address, of IPv6 one /64; 0: no limit of its own")
     ] = 0
     viewers_per_stream: Annotated[Count, Field(ge=0, description="viewers of one stream; 0: no limit of its own")] = 0
-    publishers: Annotated[Count, Field(ge=1, description="RTMP publishers in all")] = 1000
+    publishers: Annotated[Count, Field(ge=1, description="publishers and pulls in all")] = 1000
     rtmp_pending: Annotated[
         Count, Field(ge=1, description="RTMP connections that neither publish nor play yet, in all")
     ] = 1000

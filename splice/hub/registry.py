@@ -2,7 +2,7 @@
 
 A stream begins with its first publisher and ends `republish_grace_s` after its last one has gone: an encoder that comes
 back in between goes on where it stopped, and its viewers only notice a pause. Each stream's own task, and the one that
-ends it, run in the hub's nursery, since both outlive any connection.
+ends it, run in the server's nursery, since both outlive any connection.
 """
 
 import secrets

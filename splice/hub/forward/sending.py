@@ -46,7 +46,7 @@ class ForwardTimeouts:
     """How long a target is waited for, in seconds.
 
     Attributes:
-        connect_s: until it accepts a connection; over TLS, and as long again for the handshake.
+        connect_s: until it has accepted a connection, name resolution and TLS handshake included.
         start_s: and from there until it accepts the stream.
         stall_s: and in which it must take something of what waits for it.
     """

@@ -3,7 +3,7 @@
     watched() --> the table, by (origin, app, stream) --> a task for each pull --> LiveStream
     keep() -----> one who holds the pull, and never leaves
 
-Each pull is one task in the hub's nursery, since it outlives any viewer, and all that it opens is closed in there.
+Each pull is one task in the server's nursery, since it outlives any viewer, and all that it opens is closed in there.
 """
 
 import random

@@ -14,7 +14,7 @@ class PullTimeouts:
     """How long a pull waits, in seconds; each is for its whole phase.
 
     Attributes:
-        connect_s: until an address has accepted.
+        connect_s: until an address has accepted a connection, name resolution and TLS handshake included.
         origin_head_s: until the origin's response head is whole; over RTMP, until it has accepted connect.
         first_tag_s: from there to the first audio or video.
         stall_s: without a message, after which a stream that ran counts as lost.
