@@ -164,15 +164,18 @@ class MultichannelConfig:
         """The data of a MULTICHANNEL_CONFIG track.
 
         Raises:
-            LocalProtocolError: a value does not fit its field, or the mapping is not one entry a channel.
+            LocalProtocolError: a value does not fit its field, the mapping is not one entry a channel, or the order has
+                no room for one of the two.
         """
-        custom = self.order == AudioChannelOrder.CUSTOM
-        if not (0 <= self.order <= 0xFF and 0 <= self.channel_count <= 0xFF and 0 <= self.flags <= 0xFFFFFFFF) or (
-            len(self.mapping) != (self.channel_count if custom else 0)
-        ):
-            raise LocalProtocolError("a channel mapping has one entry for each channel", spec=_SPEC)
+        custom, native = self.order == AudioChannelOrder.CUSTOM, self.order == AudioChannelOrder.NATIVE
+        if not (0 <= self.order <= 0xFF and 0 <= self.channel_count <= 0xFF and 0 <= self.flags <= 0xFFFFFFFF):
+            raise LocalProtocolError("an order and a count of channels are 0 to 255, flags 32 bits", spec=_SPEC)
+        if len(self.mapping) != (self.channel_count if custom else 0):
+            raise LocalProtocolError("a CUSTOM order alone has a mapping, of one entry a channel", spec=_SPEC)
+        if self.flags and not native:
+            raise LocalProtocolError("a NATIVE order alone has flags", spec=_SPEC)
         encoded = bytes((self.order, self.channel_count)) + self.mapping
-        return encoded + self.flags.to_bytes(4, "big") if self.order == AudioChannelOrder.NATIVE else encoded
+        return encoded + self.flags.to_bytes(4, "big") if native else encoded
 
 
 def decode_audio_data(body: bytes) -> AudioData:
@@ -253,6 +256,8 @@ def _encode_legacy(audio: AudioData, sound_format: int) -> bytes:
     first = bytes((sound_format << 4 | audio.sound_rate << 2 | audio.sound_size << 1 | audio.sound_type,))
     track = _only_track(audio)
     if sound_format != SoundFormat.AAC or audio.packet_type is None:
+        if sound_format != SoundFormat.AAC and audio.packet_type != AudioPacketType.CODED_FRAMES:
+            raise LocalProtocolError("only AAC has packet types in a legacy header", spec=_LEGACY_SPEC)
         return first + track.data
     if audio.packet_type not in _LEGACY_PACKET_TYPES:
         raise LocalProtocolError(f"packet type {audio.packet_type} needs an enhanced header", spec=_LEGACY_SPEC)

@@ -15,12 +15,14 @@ __all__ = [
     "VideoCodecId",
     "VideoFourCC",
     "audio_codec_name",
+    "audio_codec_number",
     "fourcc_bytes",
     "fourcc_from_number",
     "fourcc_to_number",
     "legacy_audio_fourcc",
     "legacy_video_fourcc",
     "video_codec_name",
+    "video_codec_number",
 ]
 
 
@@ -105,6 +107,15 @@ _AUDIO: Final = {
     SoundFormat.MP3_8K: AudioFourCC.MP3,
 }
 
+# The other way only numbers of FLV 10.1: 12 and 13 stand in no document, and their FourCCs in Enhanced RTMP. Of several
+# with one name it is the one that says no more than the name.
+_VIDEO_IDS: Final = {name: number for number, name in _VIDEO.items() if number != VideoCodecId.HEVC}
+_AUDIO_IDS: Final = {name: number for number, name in _AUDIO.items() if number != SoundFormat.OPUS} | {
+    AudioFourCC.MP3: SoundFormat.MP3,
+    "lpcm": SoundFormat.LPCM_LITTLE_ENDIAN,
+    "NELL": SoundFormat.NELLYMOSER,
+}
+
 _LARGEST_LEGACY_ID: Final = 15
 
 
@@ -160,3 +171,21 @@ def video_codec_name(value: object) -> str | None:
 def audio_codec_name(value: object) -> str | None:
     """The FourCC behind onMetaData's audiocodecid: a legacy number, a FourCC's number, or a string; else None."""
     return _codec_name(value, _AUDIO)
+
+
+def video_codec_number(fourcc: str) -> int:
+    """The videocodecid of onMetaData: the legacy number where FLV 10.1 has one, else the FourCC's.
+
+    Raises:
+        LocalProtocolError: it is no FourCC.
+    """
+    return _VIDEO_IDS[fourcc] if fourcc in _VIDEO_IDS else fourcc_to_number(fourcc)
+
+
+def audio_codec_number(fourcc: str) -> int:
+    """The audiocodecid of onMetaData: the legacy number where FLV 10.1 has one, else the FourCC's.
+
+    Raises:
+        LocalProtocolError: it is no FourCC.
+    """
+    return _AUDIO_IDS[fourcc] if fourcc in _AUDIO_IDS else fourcc_to_number(fourcc)

@@ -35,6 +35,7 @@ MOD_EX: Final = 7
 _MAX_OFFSET_NS: Final = 999_999
 _MAX_MOD_EX_BYTES: Final = 0x10000
 _LONG_MOD_EX: Final = 256
+_NO_OFFSET: Final = f"a timestamp offset that is no number of nanoseconds: 3 bytes, 0 to {_MAX_OFFSET_NS}"
 _SPEC: Final = "Enhanced RTMP v2, Multitrack Streaming"
 _MOD_EX_SPEC: Final = "Enhanced RTMP v2, ModEx"
 
@@ -94,6 +95,10 @@ def offset_nanoseconds(mod_ex: Sequence[ModEx]) -> int:
     return 0
 
 
+def _is_offset(data: bytes) -> bool:
+    return len(data) >= 3 and int.from_bytes(data[:3], "big") <= _MAX_OFFSET_NS
+
+
 def read_mod_ex(reader: ByteReader, packet_type: int) -> tuple[tuple[ModEx, ...], int]:
     """The ModEx packets that stand before the message proper, and the packet type that follows them."""
     packets = []
@@ -106,8 +111,8 @@ def read_mod_ex(reader: ByteReader, packet_type: int) -> tuple[tuple[ModEx, ...]
         mod_ex_type, packet_type = types >> 4, types & 0x0F
         if mod_ex_type == ModExType.TIMESTAMP_OFFSET_NANO:
             mod_ex_type = ModExType.TIMESTAMP_OFFSET_NANO
-            if len(data) < 3 or int.from_bytes(data[:3], "big") > _MAX_OFFSET_NS:
-                raise RemoteProtocolError("a timestamp offset that is no number of nanoseconds", spec=_MOD_EX_SPEC)
+            if not _is_offset(data):
+                raise RemoteProtocolError(_NO_OFFSET, spec=_MOD_EX_SPEC)
         packets.append(ModEx(mod_ex_type, data))
     return tuple(packets), packet_type
 
@@ -119,6 +124,8 @@ def encode_mod_ex(first_bits: int, packets: Sequence[ModEx], packet_type: int) -
         size = len(packet.data)
         if not 1 <= size <= _MAX_MOD_EX_BYTES or not 0 <= packet.type <= 0x0F:
             raise LocalProtocolError("a ModEx packet has a type of 0 to 15 and 1 to 65536 bytes", spec=_MOD_EX_SPEC)
+        if packet.type == ModExType.TIMESTAMP_OFFSET_NANO and not _is_offset(packet.data):
+            raise LocalProtocolError(_NO_OFFSET, spec=_MOD_EX_SPEC)
         encoded[-1] |= MOD_EX
         if size < _LONG_MOD_EX:
             encoded.append(size - 1)

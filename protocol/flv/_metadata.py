@@ -11,7 +11,7 @@ from typing import Final
 
 from protocol._base import LocalProtocolError
 from protocol.amf import EcmaArray, Value
-from protocol.flv._codec_ids import audio_codec_name, fourcc_to_number, video_codec_name
+from protocol.flv._codec_ids import audio_codec_name, audio_codec_number, video_codec_name, video_codec_number
 
 __all__ = ["ColorInfo", "StreamMetadata", "TrackMetadata"]
 
@@ -23,8 +23,6 @@ _NUMBERS: Final = {
     "video_bit_rate_kbps": "videodatarate",
     "audio_bit_rate_kbps": "audiodatarate",
 }
-_LEGACY_VIDEO_IDS: Final = {"avc1": 7}
-_LEGACY_AUDIO_IDS: Final = {"mp4a": 10, ".mp3": 2}
 _MAX_TRACK_ID: Final = 255
 
 
@@ -85,7 +83,7 @@ class StreamMetadata:
     def to_amf(self) -> EcmaArray:
         """The argument to send.
 
-        A codec that a legacy header has a number for is sent as that number; readers of Enhanced RTMP know both, the
+        A codec that FLV 10.1 has a number for is sent as that number; readers of Enhanced RTMP know both, the
         others only the number.
 
         Raises:
@@ -169,15 +167,11 @@ def _track_members(track: TrackMetadata, sound_names: tuple[str, str]) -> dict[s
         if number is not None:
             made[theirs] = number
     if track.video_codec is not None:
-        made["videocodecid"] = _codec_number(track.video_codec, _LEGACY_VIDEO_IDS)
+        made["videocodecid"] = video_codec_number(track.video_codec)
     if track.audio_codec is not None:
-        made["audiocodecid"] = _codec_number(track.audio_codec, _LEGACY_AUDIO_IDS)
+        made["audiocodecid"] = audio_codec_number(track.audio_codec)
     sound = zip(sound_names, (track.sample_rate, track.channels), strict=True)
     return made | {name: number for name, number in sound if number is not None}
-
-
-def _codec_number(fourcc: str, legacy: dict[str, int]) -> int:
-    return legacy.get(fourcc) or fourcc_to_number(fourcc)
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,8 @@ def encode_video_data(video: VideoData) -> bytes:
     """
     if not 0 <= video.frame_type <= 7:
         raise LocalProtocolError("a frame type is 0 to 7", spec=_SPEC)
+    if video.command is not None and (video.frame_type != VideoFrameType.COMMAND or video.tracks):
+        raise LocalProtocolError("a command stands in a command frame, and has no tracks", spec=_SPEC)
     if video.codec_id is not None:
         return _encode_legacy(video, video.codec_id)
     packet_type = video.packet_type
@@ -241,7 +243,11 @@ def _encode_legacy(video: VideoData, codec_id: int) -> bytes:
     if video.frame_type == VideoFrameType.COMMAND:
         return first + _command(video)
     track = _only_track(video.tracks)
-    if codec_id not in PACKETIZED_CODEC_IDS or video.packet_type is None:
+    packetized = codec_id in PACKETIZED_CODEC_IDS
+    if not packetized or video.packet_type is None:
+        if track.composition_time_ms or (not packetized and video.packet_type != VideoPacketType.CODED_FRAMES):
+            message = "only AVC and HEVC have packet types and a composition time in a legacy header"
+            raise LocalProtocolError(message, spec=_LEGACY_SPEC)
         return first + track.data
     if video.packet_type not in _LEGACY_PACKET_TYPES:
         raise LocalProtocolError(f"packet type {video.packet_type} needs an enhanced header", spec=_LEGACY_SPEC)

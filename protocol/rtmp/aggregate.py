@@ -10,7 +10,7 @@ from typing import Final
 
 from protocol._base import LocalProtocolError, RemoteProtocolError
 from protocol._timestamp import timestamp_add, timestamp_difference
-from protocol.rtmp.chunks import RawMessage
+from protocol.rtmp.chunks import RawMessage, check_fields
 from protocol.rtmp.messages import AggregateMessage, MessageType
 
 __all__ = ["join_aggregate", "split_aggregate"]
@@ -57,13 +57,15 @@ def join_aggregate(messages: Iterable[RawMessage]) -> AggregateMessage:
     """One aggregate of `messages`, at the first one's time and on its message stream.
 
     Raises:
-        LocalProtocolError: there is none, one is of a type that may not be inside, or together they are too long.
+        LocalProtocolError: there is none, a field of one is out of its range, one is of a type that may not be inside,
+            or together they are too long.
     """
     parts: list[bytes] = []
     first: RawMessage | None = None
     for message in messages:
         if message.type_id in _NOT_INSIDE:
             raise LocalProtocolError(f"a message of type {message.type_id} cannot be in an aggregate", spec=_SPEC)
+        check_fields(message)
         first = first or message
         size = len(message.payload)
         parts += (

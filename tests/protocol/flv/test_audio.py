@@ -142,6 +142,7 @@ TRACK = (AudioTrack("Opus"),)
         AudioData(FRAMES, TRACK, 10, mod_ex=(NANO,)),
         AudioData(FRAMES, TRACK, 10, multitrack_type=0),
         AudioData(END, TRACK, 10),
+        AudioData(START, TRACK, 2),
     ],
 )
 def test_a_message_that_contradicts_itself_is_refused(audio: AudioData) -> None:
@@ -177,6 +178,8 @@ def test_a_short_multichannel_config_is_refused(data: str) -> None:
         MultichannelConfig(2, 2, b"\x00"),
         MultichannelConfig(0, 1, b"\x00"),
         MultichannelConfig(1, 1, flags=2**32),
+        MultichannelConfig(0, 2, flags=3),
+        MultichannelConfig(2, 1, b"\x00", flags=1),
     ],
 )
 def test_a_multichannel_config_that_does_not_fit_is_refused(config: MultichannelConfig) -> None:

@@ -208,6 +208,28 @@ def test_on_meta_data_names_codecs_by_legacy_number_or_fourcc() -> None:
     assert made == {"videocodecid": 0x68766331, "audiocodecid": 2}
 
 
+@pytest.mark.parametrize("number", range(16))
+def test_every_legacy_video_number_is_sent_as_it_came(number: int) -> None:
+    metadata = StreamMetadata.from_amf({"videocodecid": float(number)})
+    unofficial_hevc = {12: 0x68766331}  # no document gives it a number: readers of Enhanced RTMP know the FourCC
+    expected = {} if metadata.default.video_codec is None else {"videocodecid": unofficial_hevc.get(number, number)}
+    assert metadata.to_amf() == expected
+    assert StreamMetadata.from_amf(metadata.to_amf()) == metadata
+
+
+# What several numbers have in common goes out as the one that says no more: any Nellymoser, any MP3; 13 stands in no
+# document, and Opus goes as its FourCC.
+ONE_NUMBER = {0: 3, 4: 6, 5: 6, 13: 0x4F707573, 14: 2}
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_every_legacy_audio_number_is_sent_as_one_of_the_same_name(number: int) -> None:
+    metadata = StreamMetadata.from_amf({"audiocodecid": float(number)})
+    expected = {} if metadata.default.audio_codec is None else {"audiocodecid": ONE_NUMBER.get(number, number)}
+    assert metadata.to_amf() == expected
+    assert StreamMetadata.from_amf(metadata.to_amf()) == metadata
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

@@ -216,6 +216,15 @@ TRACK = (VideoTrack("av01"),)
         VideoData(KEY, FRAMES, TRACK, 7, multitrack_type=0),
         VideoData(KEY, FRAMES_X, TRACK, 7),
         VideoData(COMMAND, None, codec_id=7),
+        VideoData(KEY, FRAMES, TRACK, mod_ex=(ModEx(0, b"\x01"),)),
+        VideoData(KEY, FRAMES, TRACK, mod_ex=(ModEx(0, (1_000_000).to_bytes(3, "big")),)),
+        VideoData(KEY, FRAMES, (VideoTrack("FLV1", b"x", 0, 40),), codec_id=2),
+        VideoData(KEY, None, (VideoTrack("avc1", b"\x03x", 0, 40),), codec_id=7),
+        VideoData(KEY, VideoPacketType.SEQUENCE_START, (VideoTrack("FLV1", b"x"),), codec_id=2),
+        VideoData(KEY, FRAMES, TRACK, command=1),
+        VideoData(KEY, FRAMES, TRACK, codec_id=7, command=1),
+        VideoData(COMMAND, None, TRACK, command=1),
+        VideoData(COMMAND, None, TRACK, codec_id=7, command=1),
     ],
 )
 def test_a_message_that_contradicts_itself_is_refused(video: VideoData) -> None:

@@ -128,6 +128,12 @@ def test_any_payload_of_any_type_decodes_or_is_refused(type_id: int, payload: by
     assert m.decode_message(m.encode_message(message)) == message
 
 
+@pytest.mark.parametrize("thing", [object(), 1.0, None, m.UserControl(), type("Mine", (m.UserControl,), {})()])
+def test_what_is_no_message_is_refused(thing: m.Message) -> None:
+    with pytest.raises(LocalProtocolError):
+        m.encode_message(thing)
+
+
 # --- aggregates (section 7.1.6) ---
 
 # An audio message of two bytes at 0x01000002 ms and a video message of one byte 40 ms later, as FLV would hold them.
@@ -186,6 +192,22 @@ def test_an_aggregate_of_nothing_or_too_much_cannot_be_made() -> None:
         join_aggregate([])
     with pytest.raises(LocalProtocolError):
         join_aggregate([RawMessage(0, 9, 1, bytes(0x800000))] * 2)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        RawMessage(0, 9, 1, bytes(0x1000000)),
+        RawMessage(-1, 9, 1, b""),
+        RawMessage(1 << 32, 9, 1, b""),
+        RawMessage(0, 256, 1, b""),
+        RawMessage(0, -1, 1, b""),
+    ],
+    ids=["too long", "too early", "too late", "no type", "no type either"],
+)
+def test_a_message_that_does_not_fit_an_aggregate_is_refused(message: RawMessage) -> None:
+    with pytest.raises(LocalProtocolError):
+        join_aggregate([message])
 
 
 def test_an_aggregate_is_taken_apart_one_message_at_a_time() -> None:
