@@ -56,11 +56,11 @@ async def far_arena(directory: Path, network: str, limits: dict[str, float]) -> 
 async def see(
     arena: Arena, target: str, seconds: float, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """A far viewer, who checks every tag until the door closes, or for so long; started with the first tag."""
+    """A far viewer, started with the first tag, who checks every tag until the door closes or so long from then."""
     decoder = FlvDecoder()
     last = 0
     begun = False
-    with trio.move_on_after(seconds):
+    with trio.CancelScope() as watching:
         async with await trio.open_tcp_stream("127.0.0.1", arena.http_port) as stream:
             await stream.send_all(request(target, "1.0"))
             rest = b""
@@ -78,6 +78,7 @@ async def see(
                         last = max(last, int(event.timestamp))
                         if not begun:
                             begun = True
+                            watching.deadline = trio.current_time() + seconds
                             task_status.started()
                 try:
                     data = await stream.receive_some()
