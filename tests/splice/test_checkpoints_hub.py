@@ -16,6 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from protocol.rtmp import MediaKind, parse_url
 from splice.http import LAST_CHUNK, chunk
 from splice.hub import HubLimits
+from splice.hub.forward import ForwardRule
 from splice.hub.pull import Pulls
 from splice.origins import OriginError
 from splice.routing import Origin
@@ -336,6 +337,38 @@ async def test_a_forward_is_cut_at_every_step(
 
     monkeypatch.setattr("splice.hub.rtmp_client.client_context", lambda: client_context(verify=False))
     assert await cut_at_every_step(live, moment) > 20
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
+@BOTH_MOMENTS
+async def test_a_forward_that_is_stopped_at_any_step_tells_its_target(
+    moment: Moment, scheme: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def live(cuts: Cuts) -> None:
+        server = RtmpServer(silent_rtmp)
+        server.tls = shown() if scheme == "rtmps" else None
+        async with (
+            server.listening(),
+            open_house(hub=SOON) as house,
+            nothing_left(house),
+            trio.open_nursery() as forwards,
+        ):
+            table = house.server.rooms.forwards
+            table._nursery = forwards
+            forward = table.add(ForwardRule("*", f"{scheme}://127.0.0.1:{server.port}/backup"))
+            cuts.watch(forwards, lambda: table.remove(forward))
+            publisher = await house.rtmp().publish()
+            await publisher.begin()
+            await trio.sleep(0.5)
+            await publisher.video(40, KEYFRAME)
+            await trio.sleep(2)
+            if cuts.made:  # while its stream goes on
+                for peer in server.connections:
+                    assert (peer.left.is_set(), peer.stopped.is_set()) == (True, peer.started.is_set())
+            await publisher.leave()
+
+    monkeypatch.setattr("splice.hub.rtmp_client.client_context", lambda: client_context(verify=False))
+    assert await cut_at_every_step(live, moment) > 10
 
 
 async def leaves_soon(peer: RtmpPeer) -> None:
