@@ -58,7 +58,7 @@ async def open_calls() -> AsyncIterator[HookCalls]:
 
 async def test_a_question_has_nginx_rtmp_s_fields() -> None:
     async with open_hook_server() as server, open_calls() as calls:
-        assert (await calls.ask(hooks(server), "publish", request(arguments="key=a%26b&token=t"))).allows
+        assert (await calls.ask(hooks(server), "publish", request(arguments="key=a%26b&token=t&flag"))).allows
     assert server.forms == [
         [
             ("call", "publish"),
@@ -72,6 +72,7 @@ async def test_a_question_has_nginx_rtmp_s_fields() -> None:
             ("pageurl", "http://p/"),
             ("key", "a&b"),
             ("token", "t"),
+            ("flag", ""),
         ]
     ]
     assert server.heads[0]["content-type"] == "application/x-www-form-urlencoded"
