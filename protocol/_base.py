@@ -5,7 +5,9 @@ bytes go in by `receive_data(data)`, and `next_event()` gives the next event, `N
 """
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, TypeAlias
 
 __all__ = [
@@ -28,8 +30,14 @@ class ProtocolError(Exception):
     """
 
     def __init__(self, message: str, *, spec: str) -> None:
+        if type(self) is ProtocolError:
+            raise TypeError("a ProtocolError is somebody's: raise LocalProtocolError or RemoteProtocolError")
         super().__init__(message)
         self.spec: Final = spec
+
+    def __reduce__(self) -> tuple[Callable[..., "ProtocolError"], tuple[object, ...], dict[str, object]]:
+        # Exceptions are pickled and copied by calling their class with `args`, which lack what goes by keyword alone.
+        return partial(type(self), spec=self.spec), self.args, self.__dict__
 
     def __str__(self) -> str:
         return f"{self.args[0]} ({self.spec})"
@@ -63,7 +71,8 @@ class Limits:
     """What a decoder is willing to hold for its peer. Memory grows with bytes received, never with sizes announced.
 
     Attributes:
-        buffered_bytes: all that one decoder holds at a time: input not yet decoded and unfinished messages together.
+        buffered_bytes: all that one decoder holds at a time: input not yet decoded and unfinished messages together. An
+            RTMP handshake has its own bound, two packets of 1536 bytes.
         message_bytes: the largest message (RTMP) or tag body (FLV) that is accepted, 0 to 0xFFFFFF.
         chunk_streams: RTMP chunk streams of one connection.
         amf_depth: how deep AMF values may nest; a scalar has depth 1.

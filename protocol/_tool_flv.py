@@ -86,7 +86,7 @@ class FlvReport:
         """The closing summary. `whole`: the input has ended by itself, and has to end between two tags."""
         if whole and not self._broken:
             try:
-                self._decoder.close()
+                self._decoder.end()
             except RemoteProtocolError as error:
                 self._break(error)
         summary = self._summary.as_json()
@@ -94,7 +94,7 @@ class FlvReport:
 
     def _break(self, error: RemoteProtocolError) -> None:
         self._broken = True
-        self._summary.fault(self._decoder.consumed_bytes, f"broken here: {error}")
+        self._summary.fault(self._decoder.bytes_read, f"broken here: {error}")
 
     def _describe(self, tag: Tag) -> JsonObject:
         self._summary.tags += 1

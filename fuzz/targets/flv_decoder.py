@@ -37,7 +37,7 @@ def check(data: bytes) -> None:
 
 
 def _read(received: list[bytes], *, lenient: bool) -> _Read:
-    decoder = FlvDecoder(_LIMITS, lenient=lenient)
+    decoder = FlvDecoder(limits=_LIMITS, lenient=lenient)
     events: list[FlvEvent] = []
     came = 0
     try:
@@ -46,11 +46,11 @@ def _read(received: list[bytes], *, lenient: bool) -> _Read:
             came += len(piece)
             while (event := decoder.next_event()) is not NEED_DATA:
                 events.append(event)
-            assert decoder.held_bytes <= min(came - decoder.consumed_bytes, _LIMITS.message_bytes + 15)
+            assert decoder.bytes_held <= min(came - decoder.bytes_read, _LIMITS.message_bytes + 15)
     except RemoteProtocolError as error:
         return _Read(events, error=str(error))
     try:
-        decoder.close()
+        decoder.end()
     except RemoteProtocolError as error:
         return _Read(events, error_at_end=str(error))
     return _Read(events)

@@ -28,6 +28,7 @@ from protocol.flv._tag import (
 
 __all__ = ["FlvDecoder", "FlvEvent", "FlvFault"]
 
+_DEFAULT_LIMITS: Final = Limits()
 _TAG_TYPES: Final = {int(tag_type): tag_type for tag_type in TagType}
 
 
@@ -63,7 +64,8 @@ class FlvDecoder:
     """Decodes one FLV file or live stream.
 
     Held at any time: the input not yet decoded, at most `limits.buffered_bytes`. After the events that are there have
-    been taken, that is less than one tag.
+    been taken, that is less than one tag. Of a piece that passes the limit its beginning is kept: the events that are
+    whole come first, then the error. So take them after each piece, and feed pieces smaller than the limit.
 
     Args:
         limits: `message_bytes` bounds a tag's body, `buffered_bytes` what is held.
@@ -72,8 +74,8 @@ class FlvDecoder:
             most players do.
     """
 
-    def __init__(self, limits: Limits | None = None, *, lenient: bool = False) -> None:
-        self._limits = limits if limits is not None else Limits()
+    def __init__(self, *, limits: Limits = _DEFAULT_LIMITS, lenient: bool = False) -> None:
+        self._limits = limits
         self._lenient = lenient
         self._buffer = ReceiveBuffer()
         self._consumed = 0
@@ -84,6 +86,7 @@ class FlvDecoder:
         self._body_size = 0
         self._event_offset = 0
         self._faults: deque[FlvFault] = deque()
+        self._overflow: RemoteProtocolError | None = None
         self._error: RemoteProtocolError | None = None
 
     @property
@@ -92,26 +95,26 @@ class FlvDecoder:
         return self._event_offset
 
     @property
-    def consumed_bytes(self) -> int:
+    def bytes_read(self) -> int:
         """How many of the bytes received have been decoded: where a file breaks, after an error."""
         return self._consumed
 
     @property
-    def held_bytes(self) -> int:
+    def bytes_held(self) -> int:
         """How many bytes are held, received and not yet part of an event."""
         return len(self._buffer) + len(self._header)
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes, any number of them; the error of too many is raised by `next_event`."""
-        if self._error is not None:
+        """Take the next bytes; the error of too many is raised by `next_event`, behind the events before them."""
+        if self._error is not None or self._overflow is not None:
             return
-        if len(self._buffer) + len(data) > self._limits.buffered_bytes:
-            self._error = RemoteProtocolError(
-                f"more than {self._limits.buffered_bytes} bytes wait to be decoded (Limits.buffered_bytes)",
+        room = self._limits.buffered_bytes - len(self._buffer)
+        if len(data) > room:
+            self._overflow = RemoteProtocolError(
+                f"more than the {self._limits.buffered_bytes} bytes of Limits.buffered_bytes wait to be decoded",
                 spec="FLV 10.1, E.3",
             )
-            self._buffer = ReceiveBuffer()
-            return
+            data = data[:room]
         self._buffer.append(data)
 
     def next_event(self) -> FlvEvent | NeedDataType:
@@ -123,20 +126,24 @@ class FlvDecoder:
         if self._error is not None:
             raise self._error
         try:
-            return self._decode()
+            event = self._decode()
+            if event is NEED_DATA and self._overflow is not None:
+                raise self._overflow
+            return event
         except RemoteProtocolError as error:
             self._error = error
-            self._buffer = ReceiveBuffer()
+            self._buffer, self._header = ReceiveBuffer(), b""
             raise
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Say that no more bytes will come, after `next_event` has given `NEED_DATA`.
 
         Raises:
             RemoteProtocolError: the file ends inside its header, a tag or a PreviousTagSize.
         """
-        if self._error is not None:
-            raise self._error
+        error = self._error or self._overflow
+        if error is not None:
+            raise error
         whole = self._part is _Part.TAG_HEADER and not self._buffer
         if not whole:
             raise RemoteProtocolError(
@@ -200,11 +207,12 @@ class FlvDecoder:
 
     def _read_tag_header(self, header: bytes) -> None:
         size = int.from_bytes(header[1:4], "big")
-        largest = min(self._limits.message_bytes, self._limits.buffered_bytes)
+        limits = self._limits
+        name = "message_bytes" if limits.message_bytes <= limits.buffered_bytes else "buffered_bytes"
+        largest = min(limits.message_bytes, limits.buffered_bytes)
         if size > largest:
-            raise RemoteProtocolError(
-                f"a tag of {size} bytes, more than the limit of {largest}", spec="FLV 10.1, E.4.1"
-            )
+            message = f"a tag of {size} bytes, more than the {largest} of Limits.{name}"
+            raise RemoteProtocolError(message, spec="FLV 10.1, E.4.1")
         stream_id = int.from_bytes(header[8:11], "big")
         if stream_id:
             self._fault(self._consumed + 8, f"StreamID is {stream_id}, and has to be 0", "FLV 10.1, E.4.1")

@@ -36,8 +36,7 @@ _MAX_OFFSET_NS: Final = 999_999
 _MAX_MOD_EX_BYTES: Final = 0x10000
 _LONG_MOD_EX: Final = 256
 _NO_OFFSET: Final = f"a timestamp offset that is no number of nanoseconds: 3 bytes, 0 to {_MAX_OFFSET_NS}"
-_SPEC: Final = "Enhanced RTMP v2, Multitrack Streaming"
-_MOD_EX_SPEC: Final = "Enhanced RTMP v2, ModEx"
+_SPEC: Final = "Enhanced RTMP v2, Enhanced Audio and Enhanced Video"
 
 
 class MultitrackType(enum.IntEnum):
@@ -74,7 +73,7 @@ class ModEx:
             LocalProtocolError: outside that range.
         """
         if not 0 <= nanoseconds <= _MAX_OFFSET_NS:
-            raise LocalProtocolError(f"a timestamp offset is 0 to {_MAX_OFFSET_NS} ns", spec=_MOD_EX_SPEC)
+            raise LocalProtocolError(f"a timestamp offset is 0 to {_MAX_OFFSET_NS} ns", spec=_SPEC)
         return cls(ModExType.TIMESTAMP_OFFSET_NANO, nanoseconds.to_bytes(3, "big"))
 
 
@@ -112,7 +111,7 @@ def read_mod_ex(reader: ByteReader, packet_type: int) -> tuple[tuple[ModEx, ...]
         if mod_ex_type == ModExType.TIMESTAMP_OFFSET_NANO:
             mod_ex_type = ModExType.TIMESTAMP_OFFSET_NANO
             if not _is_offset(data):
-                raise RemoteProtocolError(_NO_OFFSET, spec=_MOD_EX_SPEC)
+                raise RemoteProtocolError(_NO_OFFSET, spec=_SPEC)
         packets.append(ModEx(mod_ex_type, data))
     return tuple(packets), packet_type
 
@@ -123,9 +122,9 @@ def encode_mod_ex(first_bits: int, packets: Sequence[ModEx], packet_type: int) -
     for packet in packets:
         size = len(packet.data)
         if not 1 <= size <= _MAX_MOD_EX_BYTES or not 0 <= packet.type <= 0x0F:
-            raise LocalProtocolError("a ModEx packet has a type of 0 to 15 and 1 to 65536 bytes", spec=_MOD_EX_SPEC)
+            raise LocalProtocolError("a ModEx packet has a type of 0 to 15 and 1 to 65536 bytes", spec=_SPEC)
         if packet.type == ModExType.TIMESTAMP_OFFSET_NANO and not _is_offset(packet.data):
-            raise LocalProtocolError(_NO_OFFSET, spec=_MOD_EX_SPEC)
+            raise LocalProtocolError(_NO_OFFSET, spec=_SPEC)
         encoded[-1] |= MOD_EX
         if size < _LONG_MOD_EX:
             encoded.append(size - 1)

@@ -26,6 +26,7 @@ ON_META_DATA: Final = "onMetaData"
 SET_DATA_FRAME: Final = "@setDataFrame"
 
 _SPEC: Final = "FLV 10.1, E.4.4.1"
+_FORMAT_SPEC: Final = "Enhanced RTMP v2, Important AMF3-encoded Historical Specification Clarification"
 _METADATA_SPEC: Final = "Enhanced RTMP v2, Metadata Frame"
 _OBJECT_END: Final = b"\x00\x00\x09"
 _DEFAULT_LIMITS: Final = Limits()
@@ -59,7 +60,7 @@ def decode_script_data(body: bytes, *, tag_type: int = TagType.SCRIPT, limits: L
     if tag_type == TagType.AMF3_SCRIPT:
         # The one format that is defined, 0, is AMF 0, in which a marker before each value switches it to AMF 3.
         if body[:1] != b"\x00":
-            raise RemoteProtocolError("AMF 3 data has to begin with the format byte 0", spec=_SPEC)
+            raise RemoteProtocolError("AMF 3 data has to begin with the format byte 0", spec=_FORMAT_SPEC)
         body = body[1:]
     values = _decode_values(body, limits)
     if not values or not isinstance(values[0], str):

@@ -126,7 +126,12 @@ class StreamSummary:
     _latest_ms: int = 0
 
     def add_video(self, video: VideoData, timestamp: int, *, offset: int = 0) -> None:
-        """Take a video body at `timestamp`, in milliseconds mod 2**32; `offset` is where a fault is said to be."""
+        """Take a video body at `timestamp`, in milliseconds mod 2**32; `offset` is where a fault is said to be.
+
+        Raises:
+            RemoteProtocolError: a codec configuration, or a key frame's own header, is damaged; what came before it in
+                the body is counted. `fault` lists it.
+        """
         # Only what starts or continues a sequence tells a codec: ffmpeg sends every track's metadata as track 0's.
         for data in video.tracks if video.packet_type in _VIDEO_STARTS | _VIDEO_FRAMES else ():
             track = self._track("video", data.track_id, data.fourcc)
@@ -138,7 +143,11 @@ class StreamSummary:
                 track.video = read_video_configuration(data.fourcc, data.data) or track.video
 
     def add_audio(self, audio: AudioData, timestamp: int, *, offset: int = 0) -> None:
-        """Take an audio body; see `add_video`."""
+        """Take an audio body; see `add_video`.
+
+        Raises:
+            RemoteProtocolError: a codec configuration, or a frame's own header, is damaged.
+        """
         for data in audio.tracks if audio.packet_type in _AUDIO_SEQUENCE else ():
             track = self._track("audio", data.track_id, data.fourcc)
             if audio.packet_type == AudioPacketType.CODED_FRAMES:

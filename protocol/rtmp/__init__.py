@@ -3,7 +3,7 @@
 """
 
 from protocol.rtmp.aggregate import join_aggregate, split_aggregate
-from protocol.rtmp.capabilities import FORWARD_ANY, Capabilities, CapsEx, FourCcInfo
+from protocol.rtmp.capabilities import FORWARD_ANY, Capabilities, CapsEx, FourCCInfo
 from protocol.rtmp.chunks import (
     DEFAULT_CHUNK_SIZE,
     MAX_CHUNK_SIZE,
@@ -119,7 +119,7 @@ __all__ = [
     "Connected",
     "Event",
     "ExtendedTimestamps",
-    "FourCcInfo",
+    "FourCCInfo",
     "HandshakeDone",
     "HandshakeScheme",
     "Level",

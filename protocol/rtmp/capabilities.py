@@ -12,12 +12,12 @@ from typing import Final
 
 from protocol.amf import Value
 
-__all__ = ["FORWARD_ANY", "Capabilities", "CapsEx", "FourCcInfo"]
+__all__ = ["FORWARD_ANY", "Capabilities", "CapsEx", "FourCCInfo"]
 
 _ANY_CODEC: Final = "*"
 
 
-class FourCcInfo(enum.IntFlag):
+class FourCCInfo(enum.IntFlag):
     """What can be done with a codec (FourCcInfoMask)."""
 
     CAN_DECODE = 1
@@ -39,31 +39,31 @@ class Capabilities:
     """The Enhanced RTMP properties of one side; empty for a peer that sends none.
 
     Attributes:
-        four_cc_list: FourCCs of audio and video, or "*" for any; the older form.
+        fourcc_list: FourCCs of audio and video, or "*" for any; the older form.
         audio: flags by FourCC, or by "*", which overrides the others.
         video: the same for video.
         flags: extended capabilities.
     """
 
-    four_cc_list: tuple[str, ...] = ()
-    audio: Mapping[str, FourCcInfo] = field(default_factory=dict)
-    video: Mapping[str, FourCcInfo] = field(default_factory=dict)
+    fourcc_list: tuple[str, ...] = ()
+    audio: Mapping[str, FourCCInfo] = field(default_factory=dict)
+    video: Mapping[str, FourCCInfo] = field(default_factory=dict)
     flags: CapsEx = field(default_factory=lambda: CapsEx(0))
 
-    def audio_codec(self, four_cc: str) -> FourCcInfo:
-        """What the side can do with an audio codec; a mention in `four_cc_list` alone counts as decoding."""
-        return self._codec(self.audio, four_cc)
+    def audio_codec(self, fourcc: str) -> FourCCInfo:
+        """What the side can do with an audio codec; a mention in `fourcc_list` alone counts as decoding."""
+        return self._codec(self.audio, fourcc)
 
-    def video_codec(self, four_cc: str) -> FourCcInfo:
-        """What the side can do with a video codec; a mention in `four_cc_list` alone counts as decoding."""
-        return self._codec(self.video, four_cc)
+    def video_codec(self, fourcc: str) -> FourCCInfo:
+        """What the side can do with a video codec; a mention in `fourcc_list` alone counts as decoding."""
+        return self._codec(self.video, fourcc)
 
-    def _codec(self, codecs: Mapping[str, FourCcInfo], four_cc: str) -> FourCcInfo:
-        flags = codecs.get(_ANY_CODEC, codecs.get(four_cc))
+    def _codec(self, codecs: Mapping[str, FourCCInfo], fourcc: str) -> FourCCInfo:
+        flags = codecs.get(_ANY_CODEC, codecs.get(fourcc))
         if flags is not None:
             return flags
-        listed = four_cc in self.four_cc_list or _ANY_CODEC in self.four_cc_list
-        return FourCcInfo.CAN_DECODE if listed else FourCcInfo(0)
+        listed = fourcc in self.fourcc_list or _ANY_CODEC in self.fourcc_list
+        return FourCCInfo.CAN_DECODE if listed else FourCCInfo(0)
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Value]) -> "Capabilities":
@@ -80,22 +80,22 @@ class Capabilities:
     def to_properties(self) -> dict[str, Value]:
         """Their properties, for connect's command object or for the answer; what is empty is left out."""
         properties: dict[str, Value] = {}
-        if self.four_cc_list:
-            properties["fourCcList"] = list(self.four_cc_list)
+        if self.fourcc_list:
+            properties["fourCcList"] = list(self.fourcc_list)
         if self.audio:
-            properties["audioFourCcInfoMap"] = {four_cc: float(info) for four_cc, info in self.audio.items()}
+            properties["audioFourCcInfoMap"] = {fourcc: float(info) for fourcc, info in self.audio.items()}
         if self.video:
-            properties["videoFourCcInfoMap"] = {four_cc: float(info) for four_cc, info in self.video.items()}
+            properties["videoFourCcInfoMap"] = {fourcc: float(info) for fourcc, info in self.video.items()}
         if self.flags:
             properties["capsEx"] = float(self.flags)
         return properties
 
 
-def _info_map(value: Value) -> dict[str, FourCcInfo]:
+def _info_map(value: Value) -> dict[str, FourCCInfo]:
     if not isinstance(value, dict):
         return {}
-    flags = {four_cc: _flags(info) for four_cc, info in value.items()}
-    return {four_cc: FourCcInfo(info) for four_cc, info in flags.items() if info is not None}
+    flags = {fourcc: _flags(info) for fourcc, info in value.items()}
+    return {fourcc: FourCCInfo(info) for fourcc, info in flags.items() if info is not None}
 
 
 def _flags(value: Value) -> int | None:
@@ -106,9 +106,9 @@ def _flags(value: Value) -> int | None:
 
 
 FORWARD_ANY: Final = Capabilities(
-    four_cc_list=(_ANY_CODEC,),
-    audio={_ANY_CODEC: FourCcInfo.CAN_FORWARD},
-    video={_ANY_CODEC: FourCcInfo.CAN_FORWARD},
+    fourcc_list=(_ANY_CODEC,),
+    audio={_ANY_CODEC: FourCCInfo.CAN_FORWARD},
+    video={_ANY_CODEC: FourCCInfo.CAN_FORWARD},
     flags=CapsEx.RECONNECT | CapsEx.MULTITRACK | CapsEx.MOD_EX | CapsEx.TIMESTAMP_NANO_OFFSET,
 )
 """One that passes every codec and extension on untouched, as a relay does."""

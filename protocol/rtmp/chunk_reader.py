@@ -184,8 +184,8 @@ class ChunkReader:
                     wanted = chunk_size
                 if unfinished + wanted > buffered_bytes:
                     raise RemoteProtocolError(
-                        f"unfinished messages come to more than {buffered_bytes} bytes",
-                        spec=f"{CHUNK_MESSAGE_HEADER}; Limits.buffered_bytes",
+                        f"unfinished messages come to more than the {buffered_bytes} bytes of Limits.buffered_bytes",
+                        spec=CHUNK_MESSAGE_HEADER,
                     )
 
             available = end - position
@@ -241,7 +241,8 @@ class ChunkReader:
             self.chunk_allowance = chunks_left
         if outcome is PAUSED and self.bytes_held > buffered_bytes:
             raise RemoteProtocolError(
-                f"more than {buffered_bytes} bytes wait to be decoded", spec="RTMP 1.0, 5.3; Limits.buffered_bytes"
+                f"more than the {buffered_bytes} bytes of Limits.buffered_bytes wait to be decoded",
+                spec="RTMP 1.0, 5.3",
             )
         if outcome is NEED_DATA or outcome is PAUSED:
             self._settle()
@@ -259,8 +260,9 @@ class ChunkReader:
             self._budget.release(self._reserved - self._unfinished)
         elif not self._budget.reserve(self._unfinished - self._reserved):
             raise RemoteProtocolError(
-                f"unfinished messages of all connections come to more than {self._budget.capacity_bytes} bytes",
-                spec="RTMP 1.0, 5.3; SharedBudget",
+                "unfinished messages of all connections come to more than the "
+                f"{self._budget.capacity_bytes} bytes of their SharedBudget",
+                spec="RTMP 1.0, 5.3",
             )
         self._reserved = self._unfinished
 

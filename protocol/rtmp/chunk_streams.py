@@ -105,8 +105,8 @@ class ChunkStreams:
                 )
             if len(self.known) >= limits.chunk_streams:
                 raise RemoteProtocolError(
-                    f"more than {limits.chunk_streams} chunk streams on one connection",
-                    spec=f"{CHUNK_BASIC_HEADER}; Limits.chunk_streams",
+                    f"more chunk streams on one connection than the {limits.chunk_streams} of Limits.chunk_streams",
+                    spec=CHUNK_BASIC_HEADER,
                 )
             stream = ChunkStream(chunk_stream_id)
         if fmt == 3:
@@ -191,7 +191,7 @@ class ChunkStreams:
 def _begin_message(stream: ChunkStream, length: int, limits: Limits) -> None:
     if length > limits.message_bytes:
         raise RemoteProtocolError(
-            f"a message of {length} bytes is announced, more than {limits.message_bytes}",
-            spec=f"{CHUNK_MESSAGE_HEADER}; Limits.message_bytes",
+            f"a message of {length} bytes is announced, more than the {limits.message_bytes} of Limits.message_bytes",
+            spec=CHUNK_MESSAGE_HEADER,
         )
     stream.length = stream.missing = length

@@ -231,10 +231,14 @@ def encode_standalone(message: RawMessage, chunk_size: int) -> bytes:
         chunk_size: what the connections' last Set Chunk Size said, 1 to 0x7FFFFFFF.
 
     Raises:
-        LocalProtocolError: a field is outside its range.
+        LocalProtocolError: a field is outside its range, or it is a Set Chunk Size, which no writer would know of.
     """
     check_fields(message)
     check_chunk_size(chunk_size)
+    if message.type_id == SET_CHUNK_SIZE:
+        raise LocalProtocolError(
+            "Set Chunk Size is the writer's own to send: ChunkWriter.set_chunk_size", spec="RTMP 1.0, 5.4.1"
+        )
     header, continuation = _full_headers(message)
     return _join_chunks(header, continuation, message.payload, chunk_size)
 

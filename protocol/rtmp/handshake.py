@@ -111,6 +111,11 @@ class _Handshake(abc.ABC):
             self._read_at_ms = now_ms % (1 << 32)
         self._received.append(data)
 
+    @property
+    def bytes_held(self) -> int:
+        """Bytes received and not yet decoded."""
+        return len(self._received)
+
     def data_to_send(self) -> bytes:
         """What is to be sent now, once; ask again after each `next_event()`."""
         data = self._to_send

@@ -38,6 +38,8 @@ CONTROL_CHUNK_STREAM_ID: Final = 2
 """Where protocol control and user control messages travel (sections 5.4 and 6.2)."""
 
 _COMMAND_CHUNK_STREAM_ID: Final = 3
+_FORMAT_SPEC: Final = "Enhanced RTMP v2, Important AMF3-encoded Historical Specification Clarification"
+"""RTMP 1.0 does not know the format byte that everybody sends."""
 _AMF0_IN_AMF3_MESSAGE: Final = 0
 """The format byte of messages 15, 16 and 17: AMF0 values follow, AMF3 ones behind a 0x11 marker each."""
 
@@ -269,27 +271,27 @@ def _decode_media(raw: RawMessage) -> MediaMessage:
     return MediaMessage(MEDIA_KINDS[raw.type_id], raw.timestamp, raw.payload, raw.message_stream_id)
 
 
-def _behind_format_byte(raw: RawMessage, spec: str) -> bytes:
-    payload = _at_least(raw, 1, f"a message of type {raw.type_id}", spec)
+def _behind_format_byte(raw: RawMessage) -> bytes:
+    payload = _at_least(raw, 1, f"a message of type {raw.type_id}", _FORMAT_SPEC)
     if payload[0] != _AMF0_IN_AMF3_MESSAGE:
-        raise RemoteProtocolError(f"format byte {payload[0]:#04x}, where only 0 has a meaning", spec=spec)
+        raise RemoteProtocolError(f"format byte {payload[0]:#04x}, where only 0 has a meaning", spec=_FORMAT_SPEC)
     return payload[1:]
 
 
 def _decode_data_amf3(raw: RawMessage) -> MediaMessage:
-    payload = _behind_format_byte(raw, "RTMP 1.0, 7.1.2")
+    payload = _behind_format_byte(raw)
     return MediaMessage(MediaKind.DATA, raw.timestamp, payload, raw.message_stream_id)
 
 
 def _decode_command(raw: RawMessage) -> CommandMessage:
     amf3 = raw.type_id == MessageType.COMMAND_AMF3
-    payload = _behind_format_byte(raw, "RTMP 1.0, 7.1.1") if amf3 else raw.payload
+    payload = _behind_format_byte(raw) if amf3 else raw.payload
     return CommandMessage(payload, raw.message_stream_id, raw.timestamp, amf3)
 
 
 def _decode_shared_object(raw: RawMessage) -> SharedObjectMessage:
     amf3 = raw.type_id == MessageType.SHARED_OBJECT_AMF3
-    payload = _behind_format_byte(raw, "RTMP 1.0, 7.1.3") if amf3 else raw.payload
+    payload = _behind_format_byte(raw) if amf3 else raw.payload
     return SharedObjectMessage(payload, raw.message_stream_id, raw.timestamp, amf3)
 
 

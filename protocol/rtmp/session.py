@@ -127,8 +127,11 @@ class Session(abc.ABC):
 
     @property
     def bytes_held(self) -> int:
-        """Bytes received and not yet returned in an event, those of unfinished messages included."""
-        return self._reader.bytes_held
+        """Bytes received and not yet returned in an event, those of the handshake and unfinished messages included.
+
+        After `next_event()` has returned NEED_DATA the handshake holds less than two packets, whatever `limits` says.
+        """
+        return self._reader.bytes_held if self._handshake is None else self._handshake.bytes_held
 
     @property
     def bytes_received(self) -> int:
@@ -202,8 +205,10 @@ class Session(abc.ABC):
     def _hold(self) -> PausedType:
         held, allowed = self._reader.bytes_held, self._reader.limits.buffered_bytes
         if held > allowed:
-            message = f"{held} bytes sent on before the request was answered, more than {allowed}"
-            raise RemoteProtocolError(message, spec="RTMP 1.0, 7.2; Limits.buffered_bytes")
+            message = (
+                f"{held} bytes sent before the request was answered, more than the {allowed} of Limits.buffered_bytes"
+            )
+            raise RemoteProtocolError(message, spec="RTMP 1.0, 7.2")
         return PAUSED
 
     def _shake_hands(self, handshake: ServerHandshake | ClientHandshake) -> bool:
@@ -310,7 +315,7 @@ class Session(abc.ABC):
 
         Args:
             kind: what it is.
-            timestamp: milliseconds modulo 2**32.
+            timestamp: milliseconds, 0 to 2**32 - 1; `timestamp_add` wraps it.
             payload: the body of an FLV tag.
             message_stream_id: where.
 

@@ -24,12 +24,12 @@ def drain(decoder: FlvDecoder) -> list[FlvEvent]:
 
 def replay(pieces: Iterable[bytes], *, lenient: bool = False, limits: Limits | None = None) -> list[FlvEvent]:
     """All events of a whole file."""
-    decoder = FlvDecoder(limits, lenient=lenient)
+    decoder = FlvDecoder(limits=limits or Limits(), lenient=lenient)
     events = []
     for piece in pieces:
         decoder.receive_data(piece)
         events += drain(decoder)
-    decoder.close()
+    decoder.end()
     return events
 
 

@@ -48,10 +48,10 @@ def test_a_truncated_file_gives_its_whole_tags_and_then_says_that_it_ends(name: 
         events = drain(decoder)
         assert events == whole[: len(events)]
         if size in ends:
-            decoder.close()
+            decoder.end()
         else:
             with pytest.raises(RemoteProtocolError, match="the file ends"):
-                decoder.close()
+                decoder.end()
 
 
 @settings(deadline=None)  # whole files on a busy machine
@@ -65,7 +65,7 @@ def test_a_mutated_file_raises_remote_protocol_error_or_decodes(name: str, data:
         decoder.receive_data(mutated)
         try:
             drain(decoder)
-            decoder.close()
+            decoder.end()
         except RemoteProtocolError as error:
             assert error.spec.startswith("FLV 10.1, E.")
 
@@ -89,8 +89,8 @@ def test_events_know_where_in_the_file_they_begin() -> None:
     while decoder.next_event() is not NEED_DATA:
         offsets.append(decoder.event_offset)
     assert offsets == [0, 13, 13 + 11 + 5 + 4]
-    assert decoder.consumed_bytes == 13 + 20 + 18
-    assert decoder.held_bytes == 0
+    assert decoder.bytes_read == 13 + 20 + 18
+    assert decoder.bytes_held == 0
 
 
 def test_a_larger_header_is_skipped() -> None:
@@ -100,12 +100,12 @@ def test_a_larger_header_is_skipped() -> None:
 
 
 def test_a_larger_header_is_never_held() -> None:
-    decoder = FlvDecoder(Limits(buffered_bytes=1000))
+    decoder = FlvDecoder(limits=Limits(buffered_bytes=1000))
     decoder.receive_data(b"FLV\x01\x05\xff\xff\xff\xff")
     for _ in range(1000):
         decoder.receive_data(bytes(900))
         drain(decoder)
-        assert decoder.held_bytes == 0
+        assert decoder.bytes_held == 0
 
 
 @pytest.mark.parametrize("start", [b"G", b"FLW", b"HTTP/1.1 200 OK", b"\x00FLV"])
@@ -125,9 +125,9 @@ def test_an_error_is_raised_again_and_again() -> None:
     with pytest.raises(RemoteProtocolError) as second:
         decoder.next_event()
     with pytest.raises(RemoteProtocolError) as third:
-        decoder.close()
+        decoder.end()
     assert first.value is second.value is third.value
-    assert decoder.held_bytes == 0
+    assert decoder.bytes_held == 0
 
 
 WRONG_FIELDS = {
@@ -167,12 +167,12 @@ def test_a_body_may_have_as_many_bytes_as_the_limit(limit: int, fits: bool) -> N
     if fits:
         assert len(replay([data], limits=Limits(message_bytes=limit))) == 2
     else:
-        with pytest.raises(RemoteProtocolError, match="a tag of 100 bytes, more than the limit of 99"):
+        with pytest.raises(RemoteProtocolError, match=r"a tag of 100 bytes, more than the 99 of Limits\.message_bytes"):
             replay([data], limits=Limits(message_bytes=limit))
 
 
 def test_a_body_larger_than_the_buffer_is_refused_by_its_header() -> None:
-    decoder = FlvDecoder(Limits(buffered_bytes=64))
+    decoder = FlvDecoder(limits=Limits(buffered_bytes=64))
     decoder.receive_data(HEADER + encode_tag(9, 0, bytes(65))[:11])
     assert decoder.next_event() == BOTH
     with pytest.raises(RemoteProtocolError, match="a tag of 65 bytes"):
@@ -181,14 +181,32 @@ def test_a_body_larger_than_the_buffer_is_refused_by_its_header() -> None:
 
 @pytest.mark.parametrize(("size", "fits"), [(99, True), (100, True), (101, False)])
 def test_input_is_held_up_to_the_limit(size: int, fits: bool) -> None:
-    decoder = FlvDecoder(Limits(buffered_bytes=100))
-    decoder.receive_data((HEADER + bytes(200))[:size])
+    decoder = FlvDecoder(limits=Limits(buffered_bytes=100))
+    tag = encode_tag(TagType.VIDEO, 0, bytes(60))
+    decoder.receive_data((HEADER + tag + tag)[:size])
+    assert drain_whole(decoder) == [BOTH, Tag(TagType.VIDEO, Timestamp(0), bytes(60))]
     if fits:
-        assert decoder.next_event() == BOTH
-    else:
-        with pytest.raises(RemoteProtocolError, match=r"Limits\.buffered_bytes"):
-            decoder.next_event()
-        assert decoder.held_bytes == 0
+        assert decoder.next_event() is NEED_DATA
+        return
+    decoder.receive_data(tag)  # no use any more
+    with pytest.raises(RemoteProtocolError, match=r"more than the 100 bytes of Limits\.buffered_bytes"):
+        decoder.next_event()
+    assert decoder.bytes_held == 0
+    with pytest.raises(RemoteProtocolError, match=r"Limits\.buffered_bytes"):
+        decoder.end()
+
+
+def drain_whole(decoder: FlvDecoder) -> list[FlvEvent]:
+    """The events of the header and one tag, which are there whatever came behind them."""
+    events = [decoder.next_event(), decoder.next_event()]
+    return [event for event in events if event is not NEED_DATA]
+
+
+def test_the_end_of_a_file_that_was_fed_too_much_at_a_time_is_no_end() -> None:
+    decoder = FlvDecoder(limits=Limits(buffered_bytes=100))
+    decoder.receive_data(HEADER + bytes(200))
+    with pytest.raises(RemoteProtocolError, match=r"Limits\.buffered_bytes"):
+        decoder.end()
 
 
 def test_memory_grows_with_bytes_received_and_not_with_sizes_announced() -> None:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from protocol import RemoteProtocolError
 from protocol.flv import ScriptData, StreamSummary, decode_audio_data, decode_video_data
 
 KEYFRAME = decode_video_data(b"\x17\x01\x00\x00\x00" + b"k" * 95)
@@ -83,3 +86,12 @@ def test_a_legacy_sounds_header_says_its_rate_and_channels() -> None:
     audio = summary.as_json()["audio"]
     assert isinstance(audio, dict)
     assert (audio["sample_rate"], audio["channels"]) == (44100, 1)
+
+
+def test_a_damaged_record_is_told_to_who_handed_it_over() -> None:
+    summary = StreamSummary()
+    with pytest.raises(RemoteProtocolError):
+        summary.add_video(decode_video_data(b"\x17\x00\x00\x00\x00\x01"), 0)
+    with pytest.raises(RemoteProtocolError):
+        summary.add_audio(decode_audio_data(b"\xaf\x00\x11"), 0)
+    assert summary.as_json()["faults"] == []

@@ -436,3 +436,8 @@ class WriterAgainstReader(RuleBasedStateMachine):
 
 WriterAgainstReader.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestWriterAgainstReader = WriterAgainstReader.TestCase
+
+
+def test_a_set_chunk_size_is_not_encoded_apart_from_its_writer():
+    with pytest.raises(LocalProtocolError, match=r"ChunkWriter\.set_chunk_size"):
+        encode_standalone(RawMessage(0, 1, 0, b"\0\0\0\1"), 128)

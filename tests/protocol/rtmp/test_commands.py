@@ -207,10 +207,10 @@ def test_capabilities_are_read_as_the_document_writes_them() -> None:
         }
     )
     assert read.flags == caps.CapsEx.RECONNECT | caps.CapsEx.MULTITRACK
-    assert read.video_codec("vp09") == caps.FourCcInfo.CAN_FORWARD  # "*" overrides
-    assert read.audio_codec("Opus") == caps.FourCcInfo.CAN_DECODE | caps.FourCcInfo.CAN_ENCODE
-    assert read.audio_codec("hvc1") == caps.FourCcInfo.CAN_DECODE  # from the older list
-    assert read.audio_codec("fLaC") == caps.FourCcInfo(0)
+    assert read.video_codec("vp09") == caps.FourCCInfo.CAN_FORWARD  # "*" overrides
+    assert read.audio_codec("Opus") == caps.FourCCInfo.CAN_DECODE | caps.FourCCInfo.CAN_ENCODE
+    assert read.audio_codec("hvc1") == caps.FourCCInfo.CAN_DECODE  # from the older list
+    assert read.audio_codec("fLaC") == caps.FourCCInfo(0)
 
 
 def test_capabilities_of_wrong_types_are_passed_over() -> None:
@@ -222,7 +222,7 @@ def test_capabilities_of_wrong_types_are_passed_over() -> None:
             "capsEx": "3",
         }
     )
-    assert read == caps.Capabilities(("av01",), {}, {"vp08": caps.FourCcInfo(8)})
+    assert read == caps.Capabilities(("av01",), {}, {"vp08": caps.FourCCInfo(8)})
     assert caps.Capabilities.from_properties({"fourCcList": "av01"}) == caps.Capabilities()
 
 

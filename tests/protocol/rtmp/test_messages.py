@@ -96,7 +96,7 @@ def test_a_chunk_size_of_zero_or_with_the_top_bit_is_refused(size: str) -> None:
 def test_an_amf3_message_without_format_byte_zero_is_refused(type_id: int, payload: bytes) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         m.decode_message(RawMessage(0, type_id, 0, payload))
-    assert caught.value.spec.startswith("RTMP 1.0, 7.1.")
+    assert caught.value.spec.startswith("Enhanced RTMP v2, Important AMF3-encoded")
 
 
 @pytest.mark.parametrize(

@@ -321,3 +321,11 @@ def test_nothing_is_published_played_or_closed_out_of_order() -> None:
     session, _ = streaming_client("play")
     with pytest.raises(LocalProtocolError):
         session.send_media(*VIDEO)
+
+
+def test_bytes_of_the_handshake_are_held_too() -> None:
+    session = ClientSession(URL, random_bytes=counted_bytes)
+    session.receive_data(b"\x03" + bytes(1000))
+    assert session.bytes_held == 1001
+    assert session.next_event() is NEED_DATA
+    assert session.bytes_held == 1000

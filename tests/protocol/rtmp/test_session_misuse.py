@@ -75,7 +75,7 @@ def exchange(client: ClientSession, server: ServerSession, said: bytes = b"") ->
         ({"chunk_size": 0x80000000}, "RTMP 1.0, 5.4.1"),
         ({"window_bytes": -1}, "RTMP 1.0, 5.4.4"),
         ({"window_bytes": 1 << 32}, "RTMP 1.0, 5.4.4"),
-        ({"capabilities": Capabilities(four_cc_list=(LONE,))}, "AMF 0, 2.4"),
+        ({"capabilities": Capabilities(fourcc_list=(LONE,))}, "AMF 0, 2.4"),
     ],
 )
 def test_a_session_that_could_not_say_what_it_must_is_not_made(
