@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import splice.__main__ as command_line
+from splice.__main__ import main
 
 TREE = Path(__file__).parents[1]
 README = TREE.joinpath("README.md").read_text(encoding="utf-8")
@@ -13,7 +13,7 @@ README = TREE.joinpath("README.md").read_text(encoding="utf-8")
 
 def test_the_table_of_flags_is_that_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        command_line.main(["--help"])
+        main(["--help"])
     known = set(re.findall(r"(?<![\w-])--[a-z-]+", capsys.readouterr().out.partition("Beside the door")[0]))
     table = README[README.index("| flag |") :].split("\n\n", 1)[0]
     assert set(re.findall(r"(?<![\w-])--[a-z-]+", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE)))) == known

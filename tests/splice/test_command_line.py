@@ -19,8 +19,8 @@ import structlog
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import splice.__main__ as command_line
-from splice import __version__, start
+from splice import __version__, command
+from splice.__main__ import main
 from splice.config import ConfigError, Settings
 from splice.listeners import ListenError
 
@@ -55,8 +55,8 @@ class FakeDoor:
 def door(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDoor:
     """What main() runs in place of a real door, in an empty directory."""
     fake = FakeDoor()
-    monkeypatch.setattr(command_line, "serve", fake.serve)
-    monkeypatch.setattr(command_line, "configure_logs", lambda **_given: None)
+    monkeypatch.setattr(command, "serve", fake.serve)
+    monkeypatch.setattr(command, "configure_logs", lambda **_given: None)
     monkeypatch.chdir(tmp_path)
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     return fake
@@ -70,7 +70,7 @@ def _logs_as_they_were() -> Any:
 
 def exit_status(*arguments: str) -> object:
     with pytest.raises(SystemExit) as caught:
-        command_line.main(list(arguments))
+        main(list(arguments))
     return caught.value.code
 
 
@@ -278,8 +278,13 @@ def test_a_stop_or_a_reload_waits_for_a_door_that_starts(door: FakeDoor) -> None
 
 def test_what_waits_for_a_door_already_waits_while_its_libraries_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[set[int]] = []
-    monkeypatch.setattr(command_line, "main", lambda: held.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))))
-    start.main()
+
+    def run(_arguments: list[str]) -> int:
+        held.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+        return 0
+
+    monkeypatch.setattr(command, "run", run)
+    assert exit_status() == 0
     assert held == [{signal.SIGTERM, signal.SIGHUP}]
 
 
@@ -291,10 +296,17 @@ def test_a_tool_is_ended_by_what_a_door_would_wait_with(monkeypatch: pytest.Monk
         return 0
 
     monkeypatch.setattr("splice.tools.probe.main", tool)
-    monkeypatch.setattr(sys, "argv", ["splice", "probe"])
-    with pytest.raises(SystemExit, match="0"):
-        start.main()
+    assert exit_status("probe") == 0
     assert held == [set()]
+
+
+def test_ctrl_c_while_the_libraries_are_imported_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __getattr__(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "splice.command", Interrupted())
+    assert exit_status(*LISTEN) == 130
 
 
 def test_without_a_demo_nothing_is_to_be_played(door: FakeDoor, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from annotated_types import Le
 from pydantic import BaseModel, Field
 
-import splice.__main__ as command_line
+from splice.__main__ import main
 from splice.config import Settings, load_settings
 from splice.config.document import EXAMPLE, FLAGS, PAGE, configuration_page, example_toml
 from splice.config.sources import _key_paths
@@ -88,7 +88,7 @@ def test_the_examples_of_variables_work() -> None:
 
 def test_every_flag_that_the_page_names_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        command_line.main(["--help"])
+        main(["--help"])
     shown = capsys.readouterr().out
     for flag, key in FLAGS.items():
         if tuple(key.split(".")) in set(known_keys()):
