@@ -28,7 +28,8 @@ from protocol.flv import (
     is_codec_configuration,
 )
 from splice.command_line import CommandLine
-from splice.tools.player import LiveUrl, Played, PlayerError, open_player
+from splice.tools.live_url import LiveUrl
+from splice.tools.player import Played, PlayerError, open_player
 
 __all__ = ["End", "Measurement", "main", "probe"]
 

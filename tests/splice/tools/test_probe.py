@@ -22,7 +22,7 @@ from protocol import Timestamp
 from protocol.flv import FlvFault, Tag, TagType, encode_tag
 from splice.demo import DemoOrigin
 from splice.http import LAST_CHUNK, chunk, problem_answer
-from splice.tools.player import LiveUrl
+from splice.tools.live_url import LiveUrl
 from splice.tools.probe import Measurement, main, probe
 from tests.splice.hub.servers import (
     CHUNKED_HEAD,
