@@ -56,8 +56,9 @@ bench: $(VENV)/.dev ## the comparison with other servers (BENCH=splice)
 	@$(PEERS)/system ffmpeg nginx haproxy gcc
 	$(BIN)/python -m bench $(BENCH)
 
-docs: $(VENV)/.run ## docs/configuration.md and splice.example.toml, out of the settings' model
+docs: $(VENV)/.run ## docs/configuration.md, splice.example.toml and docs/protocol.md's reference, out of the code
 	$(BIN)/python -m splice.config.document
+	$(BIN)/python -m tests.protocol.reference
 
 clip: ## draw the demo's clip anew
 	splice/demo/make_clip

@@ -114,6 +114,9 @@ def encode_all(
     """The bytes of a message that holds these values, one behind the other.
 
     Arguments and errors are those of `encode`.
+
+    Raises:
+        LocalProtocolError: as in `encode`, of any of them.
     """
     encoder = Amf0Encoder(limits, externalizables)
     for value in values:

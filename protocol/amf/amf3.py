@@ -111,6 +111,9 @@ def encode_all(
     """The bytes of a message that holds these values, one behind the other.
 
     Arguments and errors are those of `encode`.
+
+    Raises:
+        LocalProtocolError: as in `encode`, of any of them.
     """
     encoder = Amf3Encoder(limits, externalizables, bytearray())
     for value in values:

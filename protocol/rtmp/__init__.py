@@ -29,6 +29,7 @@ from protocol.rtmp.commands import (
     Status,
     decode_command,
     encode_command,
+    read_status,
 )
 from protocol.rtmp.events import (
     CommandReceived,
@@ -74,8 +75,8 @@ from protocol.rtmp.messages import (
     encode_message,
 )
 from protocol.rtmp.server_session import ServerSession
-from protocol.rtmp.session import MEDIA_CHUNK_STREAM_IDS, Sendable
-from protocol.rtmp.states import ClientState, ServerState
+from protocol.rtmp.session import MEDIA_CHUNK_STREAM_IDS, RandomBytes, Sendable, Session
+from protocol.rtmp.states import CLIENT_TABLE, SERVER_TABLE, Answer, ClientAnswer, ClientState, Reply, ServerState
 from protocol.rtmp.url import DEFAULT_PORTS, RtmpUrl, parse_url, redact, resolve_tc_url, split_query
 from protocol.rtmp.user_control import (
     OtherUserControl,
@@ -92,6 +93,7 @@ from protocol.rtmp.user_control import (
 )
 
 __all__ = [
+    "CLIENT_TABLE",
     "DEFAULT_CHUNK_SIZE",
     "DEFAULT_PORTS",
     "FORWARD_ANY",
@@ -100,13 +102,16 @@ __all__ = [
     "MEDIA_CHUNK_STREAM_IDS",
     "PACKET_SIZE",
     "PAUSED",
+    "SERVER_TABLE",
     "Abort",
     "Acknowledgement",
     "AggregateMessage",
+    "Answer",
     "Capabilities",
     "CapsEx",
     "ChunkReader",
     "ChunkWriter",
+    "ClientAnswer",
     "ClientHandshake",
     "ClientSession",
     "ClientState",
@@ -143,16 +148,19 @@ __all__ = [
     "PublishRequested",
     "PublishStarted",
     "PublishStopped",
+    "RandomBytes",
     "RawMessage",
     "ReceiveChanged",
     "ReconnectRequested",
     "Refused",
+    "Reply",
     "Request",
     "RtmpUrl",
     "Sendable",
     "ServerHandshake",
     "ServerSession",
     "ServerState",
+    "Session",
     "SetBufferLength",
     "SetChunkSize",
     "SetPeerBandwidth",
@@ -175,6 +183,7 @@ __all__ = [
     "encode_standalone",
     "join_aggregate",
     "parse_url",
+    "read_status",
     "redact",
     "resolve_tc_url",
     "split_aggregate",

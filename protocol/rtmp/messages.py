@@ -200,6 +200,7 @@ Message: TypeAlias = (
     | AggregateMessage
     | RawMessage
 )
+"""All that `decode_message` gives and `encode_message` takes; a `RawMessage` where the type has no name."""
 
 
 def decode_message(raw: RawMessage) -> Message:

@@ -243,6 +243,17 @@ CLIENT_SEEN: dict[ClientAnswer, tuple[list[str], list[str]]] = {
 }
 
 
+# Where a client stands after an answer; the others leave it where it is.
+NEW_STATES: dict[ClientAnswer, ClientState] = {
+    ClientAnswer.CONNECTED: ClientState.CONNECTED,
+    ClientAnswer.CLOSED: ClientState.CLOSED,
+    ClientAnswer.START: ClientState.STARTING,
+    ClientAnswer.REFUSED: ClientState.CONNECTED,
+    ClientAnswer.STARTED: ClientState.STREAMING,
+    ClientAnswer.ENDED: ClientState.ENDED,
+}
+
+
 def test_the_client_table_has_a_cell_for_every_state_and_reply() -> None:
     assert set(CLIENT_TABLE) == {(state, reply) for state in ClientState for reply in Reply}
 
@@ -261,7 +272,7 @@ POSSIBLE = [
 @pytest.mark.parametrize("purpose", ["publish", "play"])
 @pytest.mark.parametrize(("state", "reply"), POSSIBLE)
 def test_a_client_gives_the_answer_that_the_cell_names(state: ClientState, reply: Reply, purpose: str) -> None:
-    _, peer, calls = client_in(state, purpose)
+    session, peer, calls = client_in(state, purpose)
     called = purpose if reply is Reply.START_ERROR else "createStream"
     peer.say(reply_command(reply, purpose, calls.get(called, 0)))
     sent, events = CLIENT_SEEN.get(CLIENT_TABLE[state, reply], ([], []))
@@ -274,6 +285,7 @@ def test_a_client_gives_the_answer_that_the_cell_names(state: ClientState, reply
             events = ["PublishStarted"] if purpose == "publish" else ["PlayStarted"]
     assert names(peer.events()) == events
     assert told(peer.listen()) == sent
+    assert session.state is NEW_STATES.get(CLIENT_TABLE[state, reply], state)
 
 
 def test_a_closed_client_hears_nothing_more() -> None:
