@@ -114,8 +114,9 @@ class Admission:
             watching.reason = EndReason.VIEWER_LEFT
             raise
         except (OriginError, RoutingError) as error:
-            watching.reason, refused_by = EndReason.REFUSED, {"status": error.status}
-            raise
+            if viewer.ended_by is None:
+                watching.reason, refused_by = EndReason.REFUSED, {"status": error.status}
+                raise
         finally:
             if viewer.ended_by is not None:
                 watching.reason = viewer.ended_by

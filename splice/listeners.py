@@ -124,9 +124,11 @@ def stop_listening(listener: socket.socket, start: StartOne) -> None:
     Who is in the middle of TCP's handshake at this moment is reset all the same, unless the kernel gives him to another
     listener of the port (net.ipv4.tcp_migrate_req, ip-sysctl.rst).
     """
-    _accept_waiting(listener, start, at_most=_BACKLOG)
-    trio.lowlevel.notify_closing(listener)
-    listener.close()
+    try:
+        _accept_waiting(listener, start, at_most=_BACKLOG)
+    finally:
+        trio.lowlevel.notify_closing(listener)
+        listener.close()
 
 
 def _accept_waiting(listener: socket.socket, start: StartOne, *, at_most: int) -> bool:

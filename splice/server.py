@@ -24,7 +24,7 @@ from splice.pump import open_pump
 from splice.rooms import DEMO_ORIGIN, Rooms, load_certificate
 from splice.rules import kept_streams, relayed_origins
 from splice.stats import EndReason
-from splice.supervisor import let_signals_in
+from splice.supervisor import let_signals_in, spent_signals
 
 if TYPE_CHECKING:
     from splice.admin import Admin
@@ -128,6 +128,16 @@ class Server:
         self, listeners: DoorListeners, reload: Callable[[], Settings], on_ready: Callable[[str, str], None]
     ) -> int:
         """Accept until a signal says otherwise, then drain; the exit status."""
+        with spent_signals():
+            status = await self._accept_until_stopped(listeners, reload, on_ready)
+            async with trio.open_nursery() as last_words:
+                last_words.start_soon(self.rooms.hook_calls.wait_told)
+                last_words.start_soon(self.rooms.forwards.stop_all)
+        return status
+
+    async def _accept_until_stopped(
+        self, listeners: DoorListeners, reload: Callable[[], Settings], on_ready: Callable[[str, str], None]
+    ) -> int:
         async with trio.open_nursery() as connections:
             doors = list(self._doors(listeners, connections))
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
@@ -150,9 +160,6 @@ class Server:
                 self._draining = True
                 status = await self._drain(signals)
             connections.cancel_scope.cancel()
-        async with trio.open_nursery() as last_words:
-            last_words.start_soon(self.rooms.hook_calls.wait_told)
-            last_words.start_soon(self.rooms.forwards.stop_all)
         return status
 
     def _doors(self, listeners: DoorListeners, connections: trio.Nursery) -> Iterator[tuple[socket.socket, StartOne]]:

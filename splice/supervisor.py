@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["hold_signals", "let_signals_in", "tell_ready"]
+__all__ = ["hold_signals", "let_signals_in", "spent_signals", "tell_ready"]
 
 _HELD: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -24,7 +24,8 @@ def hold_signals() -> Iterator[None]:
     would wait its whole time for a door that was starting, and kill it. Every other process they would end. What waits
     comes when the body has handlers; those that it has no use for come behind it.
 
-    Call it before the first thread is started: one thread that holds nothing takes what is meant for all.
+    Call it before the first thread is started: one thread that holds nothing takes what is meant for all. Threads that
+    are started meanwhile hold them for good; start no process from one.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
     try:
@@ -36,6 +37,21 @@ def hold_signals() -> Iterator[None]:
 def let_signals_in() -> None:
     """Let what `hold_signals` holds come, now that there are handlers; call it in the main thread."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+
+
+@contextmanager
+def spent_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP change nothing where nobody else takes them, while the body runs.
+
+    A door that is on its way out has been told already, and its last words are not to be cut short by being told again.
+    They are not ignored in the kernel's sense, which would throw away what `hold_signals` holds.
+    """
+    before = {number: signal.signal(number, lambda *_: None) for number in _HELD}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def tell_ready() -> None:

@@ -173,5 +173,5 @@ def _sending_item(sending: Sending) -> SendingItem:
         state_seconds=round(now - sending.in_state_since, 3),
         reconnects=sending.reconnects,
         skipped=sending.skipped,
-        last_error=sending.last_error,
+        last_error=None if sending.last_loss is None else sending.last_loss[1],
     )

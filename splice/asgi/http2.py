@@ -87,8 +87,10 @@ class Http2(H2Protocol):
         if buffer is None:
             return
         if trio.lowlevel.current_task() is not self._handler:
-            with trio.move_on_after(self.send_s):
+            with trio.move_on_after(self.send_s) as patience:
                 await buffer.drain()
+            if patience.cancelled_caught:
+                await self._reset_unfinished(stream_id)
         elif len(buffer.buffer) > _UNREAD_ANSWERS_BYTES:
             # A pong, which Hypercorn sends out of the task that has to see the WINDOW_UPDATE: it cannot wait for one.
             await self.send(Closed())

@@ -172,9 +172,9 @@ class AsgiVisit:
         await self._send({"type": f"{self._answers}.body", "body": body, "more_body": False})
 
     async def _answer_alone(self, response: Answer) -> EndReason:
-        with trio.move_on_after(self.rules.gateway.stall_s):
+        with trio.move_on_after(self.rules.gateway.stall_s) as patience:
             await self.answer(response)
-        return EndReason.ORIGIN_ENDED
+        return EndReason.STALLED if patience.cancelled_caught else EndReason.ORIGIN_ENDED
 
     async def _begin(self, response: Answer | None) -> None:
         """Answer with this head, or, without one, go on by WebSocket."""
@@ -212,8 +212,10 @@ class AsgiVisit:
             if self._accepted and closing is not None:
                 await self._close(*closing)
         if reason is EndReason.ORIGIN_ENDED and not self._accepted:
-            with trio.move_on_after(self.rules.gateway.stall_s):
+            with trio.move_on_after(self.rules.gateway.stall_s) as patience:
                 await self._send({"type": f"{self._answers}.body", "body": b"", "more_body": False})
+            if patience.cancelled_caught:
+                return EndReason.STALLED
         return reason
 
     async def _close(self, code: CloseReason, reason: str) -> None:

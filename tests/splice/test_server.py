@@ -16,6 +16,7 @@ from structlog.testing import LogCapture
 
 from splice import __version__
 from splice.config import ConfigError, Settings
+from splice.hub.forward import Forwards
 from splice.listeners import ListenError
 from splice.server import serve
 from splice.supervisor import hold_signals
@@ -218,6 +219,25 @@ async def test_a_draining_door_lets_viewers_go_on_and_ends_when_the_last_has_lef
             await viewer.aclose()
         assert await door.exit_status() == 0
     assert [event["reason"] for event in door.events("viewer.end")] == ["viewer_left"] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_who_asks_again_at_the_end_does_not_cut_the_last_words_short(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    async def stop_all(_forwards: Forwards) -> None:
+        os.kill(os.getpid(), number)
+        await trio.lowlevel.checkpoint()
+        said.append("that is all")
+
+    monkeypatch.setattr(Forwards, "stop_all", stop_all)
+    async with a_door() as door:
+        assert await stopped(door) == 0
+    assert said == ["that is all"]
+    assert door.events("stopped")
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 async def test_a_stop_that_came_before_the_door_was_ready_is_a_stop_in_order() -> None:

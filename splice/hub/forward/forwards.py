@@ -41,7 +41,7 @@ class Forward:
         self.configured = configured
         self._sendings: dict[LiveStream, Sending] = {}
         self._counts_before = ForwardCounts()  # of the streams that have ended
-        self._last_error_before: str | None = None
+        self._last_loss_before: tuple[float, str] | None = None
 
     @property
     def sendings(self) -> list[Sending]:
@@ -56,8 +56,8 @@ class Forward:
     @property
     def last_error(self) -> str | None:
         """Why a stream on its way was lost the last time; None: none ever was."""
-        errors = [sending.last_error for sending in self._sendings.values() if sending.last_error is not None]
-        return errors[-1] if errors else self._last_error_before
+        losses = [self._last_loss_before, *(sending.last_loss for sending in self._sendings.values())]
+        return max(filter(None, losses), default=(0.0, None))[1]
 
     def sends(self, live: LiveStream) -> bool:
         """Whether it sends this stream on."""
@@ -71,7 +71,7 @@ class Forward:
         """It has ended; what it counted stays."""
         del self._sendings[sending.live]
         self._counts_before += sending.counts
-        self._last_error_before = sending.last_error or self._last_error_before
+        self._last_loss_before = max(filter(None, (self._last_loss_before, sending.last_loss)), default=None)
 
     def stop(self) -> None:
         """End all that is on its way, in order."""

@@ -75,7 +75,7 @@ class Sending:
         bytes: what the target has taken so far, over all its connections.
         losses: how many times a connection to it failed, or was lost.
         reconnects: how many times it was connected to again.
-        last_error: why it was lost the last time; None: it never was.
+        last_loss: when it was lost the last time, in Trio's time, and why; None: it never was.
         started_at: in Trio's time, seconds.
     """
 
@@ -99,7 +99,7 @@ class Sending:
         self.bytes = 0
         self.losses = 0
         self.reconnects = 0
-        self.last_error: str | None = None
+        self.last_loss: tuple[float, str] | None = None
         self.started_at: Final = trio.current_time()
         self.in_state_since = self.started_at
         self._skipped = 0  # over the connections that are lost
@@ -167,7 +167,7 @@ class Sending:
         self._log.warning("forward.lost", error=error, pause_s=round(pause_s, 2))
         if self.state is SendingState.RUNNING:
             self.in_state_since = trio.current_time()
-        self.state, self.last_error = SendingState.WAITING, error
+        self.state, self.last_loss = SendingState.WAITING, (trio.current_time(), error)
         self.losses += 1
         with trio.move_on_after(pause_s):
             await self._over.wait()

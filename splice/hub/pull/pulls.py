@@ -166,7 +166,10 @@ class Pulls:
         """
         self._origins = origins
         for pull in self._pulls.values():
-            pull.origin = self._known(pull.origin)
+            known = self._known(pull.origin)
+            # One that is known by other names now goes on as it was, until its viewers have left.
+            if known.is_one_stream == pull.origin.is_one_stream:
+                pull.origin = known
         for key in remove:
             self.let_go(*key)
         for name, app, stream in (*self.kept, *add):
