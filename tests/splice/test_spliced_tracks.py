@@ -38,7 +38,7 @@ def answer(framing: Framing = CLOSE, status: int = 200) -> ResponseHead:
 
 
 def viewer(stream: str = "test", origin: str = "a") -> Viewer:
-    return Viewer("v1", "192.0.2.7:5000", "192.0.2.7", "splice", origin, "myapp", stream, "http-flv")
+    return Viewer("v1", "192.0.2.7:5000", "192.0.2.7", "myapp", stream, "http-flv", route="splice", origin=origin)
 
 
 class Known:
